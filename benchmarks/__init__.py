@@ -1,0 +1,1 @@
+"""The commands, the records and the tables."""

@@ -1,0 +1,128 @@
+"""Differentiable Siamese augmentation, DSA (Zhao and Bilen, ICML 2021), with its six operations.
+
+Images come in groups. Each group gets one operation; its parameters are shared by the whole group
+(distillation: a group is a class, and its real and its synthetic images get the same draw) or
+drawn for every image (training: a group is one network's mini-batch). All is differentiable with
+respect to the images.
+"""
+
+import dataclasses
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BRIGHTNESS, SATURATION, CONTRAST = 1.0, 2.0, 0.5
+CROP, CUTOUT, SCALE, ROTATE = 0.125, 0.5, 1.2, 15.0
+"""The published parameters: ranges, padding and square as fractions of the size, degrees."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """What was drawn for G groups.
+
+    Attributes:
+        operation: int64 [G], index into `OPERATIONS`.
+        numbers: float [G, n, 3], uniform in 0..1; n is 1 (shared by the group) or the group's size.
+    """
+
+    operation: Tensor
+    numbers: Tensor
+
+    def to(self, device: torch.device) -> "Draw":
+        """The draw on another device."""
+        return Draw(self.operation.to(device), self.numbers.to(device))
+
+
+def draw(generators: list[torch.Generator], images: int = 1) -> Draw:
+    """One draw for each generator, that is for each group, with parameters for `images` images."""
+    operation = [torch.randint(len(OPERATIONS), (), generator=g) for g in generators]
+    numbers = [torch.rand(images, 3, generator=g) for g in generators]
+    return Draw(torch.stack(operation), torch.stack(numbers))
+
+
+def augment(images: Tensor, drawn: Draw) -> Tensor:
+    """Apply `drawn` to normalised images.
+
+    Args:
+        images: [G, B, C, H, W].
+
+    Returns:
+        [G, B, C, H, W].
+    """
+    groups, batch = images.shape[:2]
+    numbers = drawn.numbers.expand(groups, batch, 3)
+    if groups == 1:
+        return OPERATIONS[int(drawn.operation)](images[0], numbers[0])[None]
+    parts, order = [], []
+    for index in drawn.operation.unique().tolist():
+        members = (drawn.operation == index).nonzero()[:, 0]
+        chosen = images[members].flatten(0, 1), numbers[members].flatten(0, 1)
+        parts.append(OPERATIONS[index](*chosen).unflatten(0, (len(members), batch)))
+        order.append(members)
+    return torch.cat(parts)[torch.cat(order).argsort()]
+
+
+def _colour(x: Tensor, u: Tensor) -> Tensor:
+    """Brightness, then saturation, then contrast. x [B, C, H, W], u [B, 3]."""
+    brightness, saturation, contrast = u.view(-1, 3, 1, 1, 1).unbind(1)
+    x = x + (brightness - 0.5) * BRIGHTNESS
+    grey = x.mean(1, keepdim=True)
+    x = (x - grey) * (saturation * SATURATION) + grey
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return (x - mean) * (contrast + CONTRAST) + mean
+
+
+def _crop(x: Tensor, u: Tensor) -> Tensor:
+    """Shift by up to an eighth of the size, in whole pixels; zeros come in."""
+    height, width = x.shape[-2:]
+    reach_y, reach_x = round(height * CROP), round(width * CROP)
+    top = (u[:, 0] * (2 * reach_y + 1)).long()
+    left = (u[:, 1] * (2 * reach_x + 1)).long()
+    padded = F.pad(x, (reach_x, reach_x, reach_y, reach_y))
+    rows = top[:, None] + torch.arange(height, device=x.device)
+    columns = left[:, None] + torch.arange(width, device=x.device)
+    index = rows[:, :, None] * padded.shape[3] + columns[:, None, :]
+    index = index.flatten(1)[:, None].expand(-1, x.shape[1], -1)
+    return padded.flatten(2).gather(2, index).view_as(x)
+
+
+def _cutout(x: Tensor, u: Tensor) -> Tensor:
+    """Zero a square of half the size around a random centre, clipped at the border."""
+    kept = []
+    for size, position in zip(x.shape[-2:], (u[:, 0], u[:, 1]), strict=True):
+        side = int(size * CUTOUT + 0.5)
+        start = (position * (size + (1 - side % 2))).long() - side // 2
+        place = torch.arange(size, device=x.device) - start[:, None]
+        kept.append((place < 0) | (place >= side))
+    return x * (kept[0][:, None, :, None] | kept[1][:, None, None, :])
+
+
+def _flip(x: Tensor, u: Tensor) -> Tensor:
+    """Mirror left and right, every second time."""
+    return torch.where(u[:, 0].view(-1, 1, 1, 1) < 0.5, x.flip(3), x)
+
+
+def _affine(x: Tensor, xx: Tensor, xy: Tensor, yx: Tensor, yy: Tensor) -> Tensor:
+    """Resample with the 2x2 matrix [[xx, xy], [yx, yy]] of each image; zeros outside."""
+    zero = torch.zeros_like(xx)
+    matrix = torch.stack((xx, xy, zero, yx, yy, zero), 1).view(-1, 2, 3)
+    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, align_corners=False)
+
+
+def _scale(x: Tensor, u: Tensor) -> Tensor:
+    """Stretch each axis by a factor of its own, between 1/1.2 and 1.2."""
+    factor = u[:, :2] * (SCALE - 1 / SCALE) + 1 / SCALE
+    zero = torch.zeros_like(factor[:, 0])
+    return _affine(x, factor[:, 0], zero, zero, factor[:, 1])
+
+
+def _rotate(x: Tensor, u: Tensor) -> Tensor:
+    """Turn by up to 15 degrees either way."""
+    angle = (u[:, 0] - 0.5) * 2 * math.radians(ROTATE)
+    return _affine(x, angle.cos(), -angle.sin(), angle.sin(), angle.cos())
+
+
+OPERATIONS = (_colour, _crop, _cutout, _flip, _scale, _rotate)

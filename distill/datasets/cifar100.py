@@ -1,0 +1,51 @@
+"""CIFAR-100 (Krizhevsky, 2009): 50,000 and 10,000 images of 32x32 in 100 classes."""
+
+from pathlib import Path
+
+import torchvision
+
+from distill.datasets import folder
+from distill.images import Data, ImageSet, Normalisation
+from distill.mistake import Mistake
+from distill.official import read_official
+
+NORMALISATION = Normalisation(
+    (0.5071, 0.4866, 0.4409),
+    (0.2673, 0.2564, 0.2762),
+    "published statistics of CIFAR-100",
+)
+
+
+def load(root: Path, size: int | None) -> Data:
+    """From a tree train/<class>/*, test/<class>/* in `root`, torchvision's files, or the download.
+
+    Class ids follow the alphabetical order of the names, which is torchvision's.
+
+    Raises:
+        Mistake: none of the three is to be had, or a tree without 100 classes.
+    """
+    for tree in (root, root / "cifar100"):
+        if (tree / "train").is_dir():
+            return _from_tree(tree)
+    arrays = read_official(torchvision.datasets.CIFAR100, root)
+    if arrays is None:
+        raise Mistake(
+            f"no CIFAR-100 in {root} and its official host cannot be reached: put torchvision's "
+            f"cifar-100-python there, or a tree cifar100/train/<class>/*, cifar100/test/<class>/*"
+        )
+    dataset = torchvision.datasets.CIFAR100(root, train=False)
+    classes = tuple(dataset.classes)
+    train_images, train_labels, test_images, test_labels = arrays
+    return Data(
+        ImageSet("cifar100", train_images, train_labels.long(), classes, NORMALISATION),
+        ImageSet("cifar100", test_images, test_labels.long(), classes, NORMALISATION),
+    )
+
+
+def _from_tree(tree: Path) -> Data:
+    data = folder.read(tree, 32, name="cifar100", normalisation=NORMALISATION)
+    if len(data.train.classes) != 100:
+        raise Mistake(
+            f"{tree}/train has {len(data.train.classes)} classes; CIFAR-100 has 100"
+        )
+    return data

@@ -1,0 +1,111 @@
+"""Your own images: a tree train/<class>/*, test/<class>/* of pictures that Pillow can read."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from distill.images import Data, ImageSet, Normalisation
+from distill.mistake import Mistake
+
+
+def load(root: Path, size: int | None) -> Data:
+    """All pictures under `root`, RGB, at `size` x `size` pixels; normalisation fixed, not fitted.
+
+    Raises:
+        Mistake: no size given, or what `read` raises.
+    """
+    if size is None:
+        raise Mistake(
+            "a folder's pictures need one size; give --image-size, e.g. --image-size 64"
+        )
+    if size < 4:
+        raise Mistake(f"--image-size {size} is too small; give 4 or more pixels")
+    return read(root, size, name=f"folder-{root.resolve().name}", normalisation=None)
+
+
+def read(
+    root: Path, size: int, *, name: str, normalisation: Normalisation | None
+) -> Data:
+    """Decode `root`/train and `root`/test; the shorter side is scaled to `size`, the rest cropped.
+
+    Class ids follow the alphabetical order of the folders in train.
+
+    Raises:
+        Mistake: a folder is missing or cannot be read, holds no class, a class holds no picture, a
+            file is no picture, or test has other classes than train.
+    """
+    classes = _classes(root / "train")
+    strangers = set(_classes(root / "test")) ^ set(classes)
+    if strangers:
+        raise Mistake(
+            f"{root}/train and {root}/test differ in class '{min(strangers)}'; give both the same "
+            "class folders"
+        )
+    halves = []
+    for half in ("train", "test"):
+        paths = [
+            (p, label)
+            for label, c in enumerate(classes)
+            for p in _files(root / half / c)
+        ]
+        with ThreadPoolExecutor(8) as pool:
+            images = list(pool.map(lambda item: _decode(item[0], size), paths))
+        labels = torch.tensor([label for _, label in paths])
+        halves.append(
+            ImageSet(
+                name,
+                torch.stack(images),
+                labels,
+                tuple(classes),
+                normalisation or Normalisation.fixed(3),
+            )
+        )
+    return Data(*halves)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, but for hidden files."""
+    try:
+        return sorted(
+            path for path in folder.iterdir() if not path.name.startswith(".")
+        )
+    except OSError as error:
+        raise Mistake(
+            f"cannot read folder {folder} ({error.strerror}); --data-root takes a folder with "
+            "train/<class>/ and test/<class>/ in it"
+        ) from error
+
+
+def _classes(folder: Path) -> list[str]:
+    classes = [path.name for path in _entries(folder) if path.is_dir()]
+    if not classes:
+        raise Mistake(
+            f"{folder} has no class folders; put the pictures into {folder}/<class>/"
+        )
+    return classes
+
+
+def _files(folder: Path) -> list[Path]:
+    files = [path for path in _entries(folder) if path.is_file()]
+    if not files:
+        raise Mistake(
+            f"class folder {folder} holds no images; add some or remove the folder"
+        )
+    return files
+
+
+def _decode(path: Path, size: int) -> Tensor:
+    """uint8 [3, size, size]."""
+    try:
+        with Image.open(path) as picture:
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
+            fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise Mistake(
+            f"{path} is not an image that can be read; mend or remove it"
+        ) from error
+    return torch.from_numpy(np.array(fitted)).permute(2, 0, 1).contiguous()

@@ -1,0 +1,180 @@
+"""Real images in memory, and the one place that knows normalisation."""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Whitening:
+    """ZCA: x -> (x - centre) @ white, undone by (x @ colour) + centre; D = C*H*W.
+
+    Attributes:
+        centre: [D]. white, colour: [D, D], inverse of each other. epsilon: added to the variances.
+    """
+
+    centre: Tensor
+    white: Tensor
+    colour: Tensor
+    epsilon: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Normalisation:
+    """Pixels to what a network sees: divide by 255, standardise per channel, then ZCA if any.
+
+    Images outside a network are in *pixel units*: uint8 in 0..255, or float with 0 black and 1
+    white (synthetic images may lie outside that range).
+
+    Attributes:
+        mean, std: one number a channel, in pixel units of 0..1.
+        source: "fixed" if the numbers depend on no data; otherwise what they were fitted on.
+        whitening: fitted on standardised images, or None.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    source: str
+    whitening: Whitening | None = None
+
+    @classmethod
+    def fixed(cls, channels: int) -> "Normalisation":
+        """Mean 0.5 and deviation 0.25 for every channel: it can leak nothing from any image."""
+        return cls((0.5,) * channels, (0.25,) * channels, "fixed")
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 or float [..., C, H, W] in pixel units -> float [..., C, H, W] for a network."""
+        pixels = images.float() / 255 if images.dtype == torch.uint8 else images
+        x = (pixels - self._channels(self.mean, pixels)) / self._channels(
+            self.std, pixels
+        )
+        if self.whitening is None:
+            return x
+        flat = x.flatten(-3) - self.whitening.centre.to(x.device)
+        return (flat @ self.whitening.white.to(x.device)).view_as(x)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """float [..., C, H, W] as a network sees it -> float [..., C, H, W] in pixel units."""
+        if self.whitening is not None:
+            flat = x.flatten(-3) @ self.whitening.colour.to(x.device)
+            x = (flat + self.whitening.centre.to(x.device)).view_as(x)
+        return x * self._channels(self.std, x) + self._channels(self.mean, x)
+
+    def describe(self) -> dict[str, Any]:
+        """What a record or a saved set says of it."""
+        epsilon = self.whitening.epsilon if self.whitening else None
+        return {
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "source": self.source,
+            "zca": epsilon,
+        }
+
+    @staticmethod
+    def _channels(values: tuple[float, ...], like: Tensor) -> Tensor:
+        return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Real images of a labelled dataset.
+
+    Attributes:
+        name: of the dataset.
+        images: uint8 [N, C, H, W].
+        labels: int64 [N], indices into `classes`.
+        classes: the name of every class of the dataset, also of those not in this set.
+        normalisation: how a network is to see the images.
+    """
+
+    name: str
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    normalisation: Normalisation
+
+    def __post_init__(self) -> None:
+        assert self.images.dtype == torch.uint8 and self.images.ndim == 4
+        assert self.labels.dtype == torch.int64 and len(self.labels) == len(self.images)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    @functools.cached_property
+    def present(self) -> list[int]:
+        """The class ids that occur, ascending."""
+        return self.labels.unique().tolist()
+
+    def of_class(self, label: int) -> Tensor:
+        """uint8 [n, C, H, W]: the images of one class, in the order of the dataset."""
+        return self.images[self.labels == label]
+
+    def only(self, labels: Sequence[int]) -> "ImageSet":
+        """The images of these classes alone, with their original ids."""
+        kept = torch.isin(self.labels, torch.tensor(labels))
+        return dataclasses.replace(
+            self, images=self.images[kept], labels=self.labels[kept]
+        )
+
+    def normalised_by(self, normalisation: Normalisation) -> "ImageSet":
+        """The same images under another normalisation."""
+        return dataclasses.replace(self, normalisation=normalisation)
+
+    def digest(self) -> str:
+        """sha256 over the shape, the images and the labels: 12 hexadecimal digits."""
+        return digest(self.images, self.labels)[:12]
+
+
+class Data(NamedTuple):
+    """The two halves of a dataset."""
+
+    train: ImageSet
+    test: ImageSet
+
+
+def digest(*tensors: Tensor) -> str:
+    """sha256 over the shapes and bytes of CPU tensors."""
+    hash = hashlib.sha256()
+    for tensor in tensors:
+        hash.update(str(tuple(tensor.shape)).encode())
+        hash.update(tensor.contiguous().numpy().tobytes())
+    return hash.hexdigest()
+
+
+def whitened(data: Data, epsilon: float = 0.1) -> Data:
+    """`data` with ZCA whitening fitted on its standardised training images.
+
+    Takes about half a minute for CIFAR-10 on two cores. epsilon 0.1 is the field's value.
+    """
+    normalisation = dataclasses.replace(data.train.normalisation, whitening=None)
+    count = len(data.train)
+    chunks = torch.arange(count).split(2000)
+    centre = (
+        sum(normalisation(data.train.images[c]).flatten(1).sum(0) for c in chunks)
+        / count
+    )
+    covariance = torch.zeros(len(centre), len(centre))
+    for c in chunks:
+        x = normalisation(data.train.images[c]).flatten(1) - centre
+        covariance.addmm_(x.T, x)
+    values, vectors = torch.linalg.eigh(covariance.double() / (count - 1))
+    scale = (values.clamp(min=0) + epsilon).sqrt()
+    white = (vectors / scale) @ vectors.T
+    colour = (vectors * scale) @ vectors.T
+    fitted = dataclasses.replace(
+        normalisation,
+        source=f"{normalisation.source}, ZCA on {data.train.name} train {data.train.digest()}",
+        whitening=Whitening(centre, white.float(), colour.float(), epsilon),
+    )
+    return Data(*(half.normalised_by(fitted) for half in data))

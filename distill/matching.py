@@ -1,0 +1,258 @@
+"""Statistic matching: the one loop that DataDAM and DM share.
+
+A statistic maps a network and a batch to vectors, one an image; the loss is the weighted squared
+distance between the class means of the real and of the synthetic batch, summed over the classes.
+The real side enters through class means alone, so it needs no gradients and runs in chunks.
+
+With any norm but batch norm the loss is a sum over classes, given the random network and the
+augmentation drawn for each class. Every class draws from streams of its own, so its images do not
+depend on which other classes are distilled with it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from distill.augment import Draw, augment, draw
+from distill.health import Health
+from distill.images import ImageSet
+from distill.mistake import unknown
+from distill.networks import ConvNet, build, initialise, parse
+from distill.progress import Progress
+from distill.seeding import generator
+from distill.synthetic import SyntheticSet, made_by, require_ipc
+
+
+class Vectors(NamedTuple):
+    """One term of a statistic: its name, its weight in the loss, and [B, D], a row an image."""
+
+    name: str
+    weight: float
+    rows: Tensor
+
+
+Statistic = Callable[[ConvNet, Tensor], list[Vectors]]
+"""From a network and normalised images [B, C, H, W] to the terms of the loss."""
+
+CHUNK = 16
+"""Real images in one forward pass: small chunks stay in the cache (CPU)."""
+BATCH = 256
+"""Synthetic images in one backward pass: bounds the memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What every matching method is told.
+
+    Attributes:
+        network: name of the random networks (`distill.networks.parse`). Batch norm couples the
+            classes: then a class's images depend on the classes it is distilled with.
+        networks: K > 0 draws K random networks once, each with its augmentation and its real
+            images, and buys the targets from them; 0 draws all afresh at every step, as published.
+        real_batch: real images per class for each target; a smaller class gives all it has.
+        iterations: steps on the synthetic images.
+        rate, momentum: of the image optimiser, SGD.
+        start: images begin as `real` images of their class or as `noise`.
+        augmented: DSA, the same draw for a class's real and synthetic images.
+    """
+
+    network: str = "convnet-d3-w128-instance-relu-avg"
+    networks: int = 0
+    real_batch: int = 128
+    iterations: int = 8000
+    rate: float = 1.0
+    momentum: float = 0.5
+    start: str = "real"
+    augmented: bool = True
+
+    @property
+    def couples_classes(self) -> bool:
+        """True if a class's images depend on the classes distilled with it."""
+        return parse(self.network).norm == "batch"
+
+
+def match(
+    method: str,
+    statistic: Statistic,
+    real: ImageSet,
+    ipc: int,
+    *,
+    config: Config,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+) -> SyntheticSet:
+    """Learn `ipc` images for every class present in `real`.
+
+    Returns:
+        The set, ordered by class id: images [classes * ipc, C, H, W].
+
+    Raises:
+        Mistake: ipc below 1 or above the smallest class, or an unknown network or start.
+    """
+    require_ipc(real, ipc)
+    run = _Run(statistic, real, config, seed, device)
+    images = run.first_images(ipc).requires_grad_()
+    optimiser = torch.optim.SGD([images], lr=config.rate, momentum=config.momentum)
+    if config.networks:
+        progress.start("targets", config.networks)
+        for k in range(config.networks):
+            run.bought[k] = run.target(k)
+            progress.advance()
+    health = Health(config.iterations, window=max(config.networks, 1), say=progress.say)
+    progress.start(f"{method} steps", config.iterations)
+    for step in range(config.iterations):
+        optimiser.zero_grad()
+        loss, terms = run.backward(images, step)
+        optimiser.step()
+        health.watch(step, loss, images.detach(), terms)
+        progress.advance(note=f"loss {loss / len(real.present):.4g} a class")
+    pixels = real.normalisation.inverse(images.detach().flatten(0, 1))
+    labels = torch.tensor(real.present).repeat_interleave(ipc)
+    return made_by(
+        method, real, ipc=ipc, config=config, seed=seed, images=pixels, labels=labels
+    )
+
+
+class _Target(NamedTuple):
+    """What one random network asks of the synthetic images."""
+
+    draws: Draw  # of G classes
+    means: list[Tensor]  # one [G, D] a term
+
+
+class _Run:
+    """The parts of one distillation that do not change from step to step."""
+
+    def __init__(
+        self,
+        statistic: Statistic,
+        real: ImageSet,
+        config: Config,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.statistic, self.real, self.config = statistic, real, config
+        self.seed, self.device = seed, device
+        self.pixels = [real.of_class(label) for label in real.present]
+        spec = parse(config.network)
+        first = generator(seed, "network", 0)
+        self.network = build(
+            spec, real.shape, classes=len(real.classes), generator=first
+        )
+        self.network.to(device).requires_grad_(False)
+        self.bought: dict[int, _Target] = {}
+
+    def first_images(self, ipc: int) -> Tensor:
+        """[classes, ipc, C, H, W], normalised."""
+        starts = {"real": self._real_start, "noise": self._noise_start}
+        if self.config.start not in starts:
+            raise unknown("start", self.config.start, starts)
+        drawn = [
+            starts[self.config.start](pixels, ipc, generator(self.seed, "start", label))
+            for label, pixels in zip(self.real.present, self.pixels, strict=True)
+        ]
+        return torch.stack(drawn).to(self.device)
+
+    def _real_start(self, pixels: Tensor, ipc: int, stream: torch.Generator) -> Tensor:
+        chosen = torch.randperm(len(pixels), generator=stream)[:ipc]
+        return self.real.normalisation(pixels[chosen])
+
+    def _noise_start(self, pixels: Tensor, ipc: int, stream: torch.Generator) -> Tensor:
+        return torch.randn(ipc, *self.real.shape, generator=stream)
+
+    def settle(self, k: int) -> None:
+        """Make the network the k-th random one. It depends on the seed and on k alone."""
+        initialise(self.network, generator=generator(self.seed, "network", k))
+
+    def target(self, k: int) -> _Target:
+        """Draw for network k, and the class means of the real images in it."""
+        self.settle(k)
+        streams = [
+            generator(self.seed, "target", k, label) for label in self.real.present
+        ]
+        draws = draw(streams)
+        with torch.inference_mode():
+            if self.config.couples_classes:
+                means = self._coupled_means(streams, draws)
+            else:
+                means = [
+                    self._class_means(c, streams[c], draws) for c in range(len(streams))
+                ]
+        # Cloned out of inference mode, so that autograd may use them.
+        return _Target(
+            draws.to(self.device),
+            [torch.stack(m).clone() for m in zip(*means, strict=True)],
+        )
+
+    def _real_images(self, c: int, stream: torch.Generator, draws: Draw) -> Tensor:
+        """[B, C, H, W]: drawn without replacement from the c-th class, normalised, augmented."""
+        chosen = torch.randperm(len(self.pixels[c]), generator=stream)[
+            : self.config.real_batch
+        ]
+        images = self.real.normalisation(self.pixels[c][chosen].to(self.device))
+        if not self.config.augmented:
+            return images
+        own = Draw(draws.operation[c : c + 1], draws.numbers[c : c + 1]).to(self.device)
+        return augment(images[None], own)[0]
+
+    def _class_means(
+        self, c: int, stream: torch.Generator, draws: Draw
+    ) -> list[Tensor]:
+        """The mean [D] of each term over the real images of the c-th class."""
+        images = self._real_images(c, stream, draws)
+        chunk = CHUNK if self.device.type == "cpu" else 1024
+        sums = [
+            [v.rows.sum(0) for v in self.statistic(self.network, part)]
+            for part in images.split(chunk)
+        ]
+        return [
+            torch.stack(term).sum(0) / len(images) for term in zip(*sums, strict=True)
+        ]
+
+    def _coupled_means(
+        self, streams: list[torch.Generator], draws: Draw
+    ) -> list[list[Tensor]]:
+        """The same for all classes in one forward pass, as batch norm needs."""
+        parts = [self._real_images(c, s, draws) for c, s in enumerate(streams)]
+        terms = self.statistic(self.network, torch.cat(parts))
+        split = [v.rows.split([len(p) for p in parts]) for v in terms]
+        return [
+            [rows.mean(0) for rows in of_class] for of_class in zip(*split, strict=True)
+        ]
+
+    def backward(self, images: Tensor, step: int) -> tuple[float, list[Vectors]]:
+        """Add the gradient of the loss at `step` to `images.grad`; images [G, ipc, C, H, W].
+
+        Returns:
+            The loss, summed over the classes, and the terms of the last classes seen.
+        """
+        if self.config.networks:
+            k = step % self.config.networks
+            target = self.bought[k]
+            self.settle(k)
+        else:
+            target = self.target(step)
+        total = 0.0
+        for classes in self._groups(images):
+            view = images[classes]
+            drawn = Draw(target.draws.operation[classes], target.draws.numbers[classes])
+            batch = augment(view, drawn) if self.config.augmented else view
+            terms = self.statistic(self.network, batch.flatten(0, 1))
+            loss = images.new_zeros(())
+            for vectors, mean in zip(terms, target.means, strict=True):
+                own = vectors.rows.view(*batch.shape[:2], -1).mean(1)
+                loss = loss + vectors.weight * (own - mean[classes]).square().sum()
+            loss.backward()
+            total += loss.item()
+        return total, terms
+
+    def _groups(self, images: Tensor) -> Iterator[slice]:
+        """All classes, a few at a time; all at once where they are coupled."""
+        classes, ipc = images.shape[:2]
+        at_once = classes if self.config.couples_classes else max(1, BATCH // ipc)
+        for first in range(0, classes, at_once):
+            yield slice(first, first + at_once)

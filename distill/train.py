@@ -1,0 +1,173 @@
+"""The only training loop of the suite: several networks on one set of images."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from distill.augment import augment, draw
+from distill.progress import Progress
+from distill.seeding import generator
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a network is trained. The defaults are the field's evaluation recipe.
+
+    SGD on hard labels with DSA augmentation; the learning rate falls once, after half the epochs
+    (published-code behaviour, without its one epoch too many).
+
+    Attributes:
+        epochs: passes over the images. batch: mini-batch size, of the images of one network.
+        drop: factor on the learning rate in the second half. augmented: with DSA.
+    """
+
+    epochs: int = 1000
+    rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch: int = 256
+    drop: float = 0.1
+    augmented: bool = True
+
+    def rate_at(self, epoch: int) -> float:
+        """The learning rate of `epoch`, counted from 0."""
+        return self.rate if epoch < (self.epochs + 1) // 2 else self.rate * self.drop
+
+    def optimiser(self, module: nn.Module) -> torch.optim.SGD:
+        """SGD over all parameters of `module`."""
+        return torch.optim.SGD(
+            module.parameters(),
+            self.rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            fused=True,
+        )
+
+
+class Stack(nn.Module):
+    """K networks side by side: [K, B, C, H, W] to logits [K, B, classes]."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Network k sees images[k]."""
+        return torch.stack(
+            [net(x) for net, x in zip(self.networks, images, strict=True)]
+        )
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the mini-batch, summed over the networks, so that each learns as if alone.
+
+    Args:
+        logits: [K, B, classes]. labels: [K, B].
+    """
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten()) * len(logits)
+
+
+class Batches:
+    """One epoch of shuffled, augmented mini-batches for K networks, each in an order of its own.
+
+    Iterating draws on from the generators, so every pass differs. Yields [x, y]: x float
+    [K, B, C, H, W], y int64 [K, B].
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        recipe: Recipe,
+        generators: list[torch.Generator],
+    ) -> None:
+        """Images [N, C, H, W] normalised, labels [N], on one device; a generator a network."""
+        self.images, self.labels = images, labels
+        self.recipe, self.generators = recipe, generators
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.recipe.batch)
+
+    def orders(self) -> Tensor:
+        """[K, N] on the device of the images: a permutation of the images for each network."""
+        drawn = [torch.randperm(len(self.images), generator=g) for g in self.generators]
+        return torch.stack(drawn).to(self.images.device)
+
+    def gather(self, chosen: Tensor) -> list[Tensor]:
+        """The mini-batch of the images `chosen` [K, B], augmented."""
+        images = self.images[chosen]
+        if self.recipe.augmented:
+            drawn = draw(self.generators, images=chosen.shape[1])
+            images = augment(images, drawn.to(images.device))
+        return [images, self.labels[chosen]]
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        for chosen in self.orders().split(self.recipe.batch, dim=1):
+            yield self.gather(chosen)
+
+
+def streams(seed: int, count: int, *purpose: str | int) -> list[torch.Generator]:
+    """One training stream for each of `count` networks."""
+    return [generator(seed, "train", *purpose, k) for k in range(count)]
+
+
+def fit(
+    networks: Sequence[nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    *,
+    recipe: Recipe,
+    seed: int,
+    progress: Progress | None = None,
+) -> None:
+    """Train every network on all the images, in place.
+
+    Args:
+        networks: on the device of the images; each learns as if alone, from its own stream.
+        images: float [N, C, H, W], normalised.
+        labels: int64 [N].
+        progress: `fit` reports one step an epoch to a stage its caller has started.
+    """
+    stack = Stack(networks).train()
+    optimiser = recipe.optimiser(stack)
+    batches = Batches(
+        images, labels, recipe=recipe, generators=streams(seed, len(networks))
+    )
+    for epoch in range(recipe.epochs):
+        set_rate(optimiser, recipe.rate_at(epoch))
+        for x, y in batches:
+            loss = cross_entropy(stack(x), y)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        if progress is not None:
+            progress.advance(note=f"loss {loss.item() / len(networks):.3f}")
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all parameter groups."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+@torch.inference_mode()
+def predictions(
+    networks: Sequence[nn.Module], images: Tensor, *, chunk: int = 100
+) -> Tensor:
+    """int64 [K, N] on the CPU: the class that each network gives to each normalised image."""
+    found = []
+    for network in networks:
+        network.eval()
+        found.append(
+            torch.cat([network(part).argmax(1) for part in images.split(chunk)])
+        )
+    return torch.stack(found).cpu()
+
+
+def accuracy(networks: Sequence[nn.Module], images: Tensor, labels: Tensor) -> Tensor:
+    """float [K]: the fraction of normalised images [N, C, H, W] that each network gets right."""
+    return (predictions(networks, images) == labels.cpu()).float().mean(1)
