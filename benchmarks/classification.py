@@ -51,9 +51,7 @@ class Classification:
 
 def main(args: list[str]) -> None:
     """Run the benchmark that `args` describe and write its record."""
-    command, flags = parse(
-        Classification, args, prog="python -m benchmarks.classification"
-    )
+    command, flags = parse(Classification, args, prog="python -m benchmarks.classification")
     from distill import registry
 
     method = registry.load("methods", command.method)
@@ -71,18 +69,18 @@ def run(command: Classification, config: object, args: list[str]) -> None:
 
     from benchmarks.record import Record, Stopwatch, peak_memory, provenance
     from distill import cache, datasets, train
-    from distill.device import choose
+    from distill.device import choose, limit_threads
     from distill.files import require_writable
     from distill.images import whitened
-    from distill.networks import build, parse as parse_network
+    from distill.networks import build
+    from distill.networks import parse as parse_network
     from distill.progress import Progress
     from distill.seeding import generator
 
     spec, device = parse_network(command.network), choose(command.device)
     require_writable(command.out / "records")
-    data = datasets.load(
-        command.dataset, root=command.data_root, size=command.image_size
-    )
+    data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
+    limit_threads(device, data.train.shape)
     if command.zca:
         data = whitened(data)
     test = data.test.normalisation(data.test.images).to(device)
@@ -120,9 +118,7 @@ def run(command: Classification, config: object, args: list[str]) -> None:
             seed=seed,
             progress=progress,
         )
-        accuracies.append(
-            (100 * train.accuracy(networks, test, data.test.labels)).tolist()
-        )
+        accuracies.append((100 * train.accuracy(networks, test, data.test.labels)).tolist())
         watch.lap("train")
         progress.say(f"seed {seed}: {sum(accuracies[-1]) / len(accuracies[-1]):.2f} %")
     flat = torch.tensor(accuracies).flatten()
@@ -153,7 +149,7 @@ def run(command: Classification, config: object, args: list[str]) -> None:
             "seconds": watch.seconds,
             **peak_memory(device),
             "stored_images": len(made),
-            "stored_bytes": made.images.numel() * made.images.element_size(),
+            "stored_bytes": made.stored_bytes,
         },
         provenance=provenance("benchmarks.classification", args, device),
     )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -78,9 +79,10 @@ class Record:
             Mistake: the folder cannot be written to.
         """
         path = folder / self.name
-        write_atomically(
-            path, (json.dumps(dataclasses.asdict(self), indent=1) + "\n").encode()
-        )
+        text = json.dumps(dataclasses.asdict(self), indent=1)
+        # Lists of plain values on one line each, so that a record can be read.
+        text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
+        write_atomically(path, (text + "\n").encode())
         return path
 
 
@@ -130,9 +132,7 @@ def _code() -> dict[str, Any]:
 
     def git(*args: str) -> str | None:
         try:
-            done = subprocess.run(
-                ["git", *args], cwd=here, capture_output=True, text=True
-            )
+            done = subprocess.run(["git", *args], cwd=here, capture_output=True, text=True)
         except OSError:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
@@ -186,9 +186,7 @@ def peak_memory(device: Any) -> dict[str, float]:
     import torch
 
     unit = 1 if sys.platform == "darwin" else 1024
-    memory = {
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
-    }
+    memory = {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20}
     if device.type == "cuda":
         memory["gpu_mb"] = torch.cuda.max_memory_allocated(device) // 2**20
     return memory

@@ -46,22 +46,19 @@ def main(args: list[str]) -> None:
 
     # Only now what takes seconds to import.
     from distill import datasets, presets, registry
-    from distill.device import choose
+    from distill.device import choose, limit_threads
     from distill.files import require_writable
     from distill.images import whitened
     from distill.progress import Progress
 
     method = registry.load("methods", command.method)
     registry.require("datasets", command.dataset)
-    preset = method.preset(
-        command.dataset, command.ipc, presets.require(command.preset)
-    )
+    preset = method.preset(command.dataset, command.ipc, presets.require(command.preset))
     config = configure(preset, flags, prog="python -m distill")
     device = choose(command.device)
     require_writable(command.out.parent)
-    data = datasets.load(
-        command.dataset, root=command.data_root, size=command.image_size
-    )
+    data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
+    limit_threads(device, data.train.shape)
     if command.zca:
         data = whitened(data)
     made = method.distill(

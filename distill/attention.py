@@ -19,11 +19,9 @@ def attention(features: Tensor, *, power: float = 4) -> Tensor:
     Returns:
         [B, H * W], of length 1 each (0 where all features are 0).
     """
-    if power == 4:  # two squarings cost a third of a general power
-        energy = features.square().square().sum(1)
-    else:
-        energy = features.abs().pow(power).sum(1)
-    return F.normalize(energy.flatten(1), dim=1)
+    # Two squarings cost a third of a general power.
+    energy = features.square().square() if power == 4 else features.abs().pow(power)
+    return F.normalize(energy.sum(1).flatten(1), dim=1)
 
 
 def uniformity(maps: Tensor) -> Tensor:

@@ -34,11 +34,7 @@ def distil(
     Raises:
         Mistake: what the method raises, or `folder` cannot be written to or holds a damaged file.
     """
-    units = (
-        [real.present]
-        if config.couples_classes
-        else [[label] for label in real.present]
-    )
+    units = [real.present] if config.couples_classes else [[label] for label in real.present]
     paths = {}
     for unit in units:
         digest = real.only(unit).digest()
@@ -47,9 +43,7 @@ def distil(
         stem = f"{real.name}-{method}-ipc{ipc}-class{'_'.join(map(str, unit))[:40]}"
         name = f"{stem}-{hashlib.sha256(key.encode()).hexdigest()[:10]}.safetensors"
         paths[tuple(unit)] = folder / name
-    missing = [
-        label for unit, path in paths.items() if not path.exists() for label in unit
-    ]
+    missing = [label for unit, path in paths.items() if not path.exists() for label in unit]
     if missing:
         made = registry.load("methods", method).distill(
             real.only(missing),

@@ -28,9 +28,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-        raise Mistake(
-            f"cannot write {path}: {error.strerror}; choose another --out"
-        ) from error
+        raise Mistake(f"cannot write {path}: {error.strerror}; choose another --out") from error
 
 
 def require_writable(folder: Path) -> None:

@@ -34,9 +34,7 @@ class Health:
         self.means: list[float] = []
         self.said: set[str] = set()
 
-    def watch(
-        self, step: int, loss: float, images: Tensor, terms: Sequence["Vectors"]
-    ) -> None:
+    def watch(self, step: int, loss: float, images: Tensor, terms: Sequence["Vectors"]) -> None:
         """Look at step `step` (from 0): its loss, the images [..., C, H, W], the loss terms."""
         if self.first_deviation is None:
             self.first_deviation = float(images.std((-3, -2, -1)).median())

@@ -50,9 +50,7 @@ class Normalisation:
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 or float [..., C, H, W] in pixel units -> float [..., C, H, W] for a network."""
         pixels = images.float() / 255 if images.dtype == torch.uint8 else images
-        x = (pixels - self._channels(self.mean, pixels)) / self._channels(
-            self.std, pixels
-        )
+        x = (pixels - self._channels(self.mean, pixels)) / self._channels(self.std, pixels)
         if self.whitening is None:
             return x
         flat = x.flatten(-3) - self.whitening.centre.to(x.device)
@@ -123,9 +121,7 @@ class ImageSet:
     def only(self, labels: Sequence[int]) -> "ImageSet":
         """The images of these classes alone, with their original ids."""
         kept = torch.isin(self.labels, torch.tensor(labels))
-        return dataclasses.replace(
-            self, images=self.images[kept], labels=self.labels[kept]
-        )
+        return dataclasses.replace(self, images=self.images[kept], labels=self.labels[kept])
 
     def normalised_by(self, normalisation: Normalisation) -> "ImageSet":
         """The same images under another normalisation."""
@@ -160,10 +156,7 @@ def whitened(data: Data, epsilon: float = 0.1) -> Data:
     normalisation = dataclasses.replace(data.train.normalisation, whitening=None)
     count = len(data.train)
     chunks = torch.arange(count).split(2000)
-    centre = (
-        sum(normalisation(data.train.images[c]).flatten(1).sum(0) for c in chunks)
-        / count
-    )
+    centre = sum(normalisation(data.train.images[c]).flatten(1).sum(0) for c in chunks) / count
     covariance = torch.zeros(len(centre), len(centre))
     for c in chunks:
         x = normalisation(data.train.images[c]).flatten(1) - centre

@@ -112,9 +112,7 @@ def match(
         progress.advance(note=f"loss {loss / len(real.present):.4g} a class")
     pixels = real.normalisation.inverse(images.detach().flatten(0, 1))
     labels = torch.tensor(real.present).repeat_interleave(ipc)
-    return made_by(
-        method, real, ipc=ipc, config=config, seed=seed, images=pixels, labels=labels
-    )
+    return made_by(method, real, ipc=ipc, config=config, seed=seed, images=pixels, labels=labels)
 
 
 class _Target(NamedTuple):
@@ -140,9 +138,7 @@ class _Run:
         self.pixels = [real.of_class(label) for label in real.present]
         spec = parse(config.network)
         first = generator(seed, "network", 0)
-        self.network = build(
-            spec, real.shape, classes=len(real.classes), generator=first
-        )
+        self.network = build(spec, real.shape, classes=len(real.classes), generator=first)
         self.network.to(device).requires_grad_(False)
         self.bought: dict[int, _Target] = {}
 
@@ -171,17 +167,13 @@ class _Run:
     def target(self, k: int) -> _Target:
         """Draw for network k, and the class means of the real images in it."""
         self.settle(k)
-        streams = [
-            generator(self.seed, "target", k, label) for label in self.real.present
-        ]
+        streams = [generator(self.seed, "target", k, label) for label in self.real.present]
         draws = draw(streams)
         with torch.inference_mode():
             if self.config.couples_classes:
                 means = self._coupled_means(streams, draws)
             else:
-                means = [
-                    self._class_means(c, streams[c], draws) for c in range(len(streams))
-                ]
+                means = [self._class_means(c, streams[c], draws) for c in range(len(streams))]
         # Cloned out of inference mode, so that autograd may use them.
         return _Target(
             draws.to(self.device),
@@ -190,18 +182,14 @@ class _Run:
 
     def _real_images(self, c: int, stream: torch.Generator, draws: Draw) -> Tensor:
         """[B, C, H, W]: drawn without replacement from the c-th class, normalised, augmented."""
-        chosen = torch.randperm(len(self.pixels[c]), generator=stream)[
-            : self.config.real_batch
-        ]
+        chosen = torch.randperm(len(self.pixels[c]), generator=stream)[: self.config.real_batch]
         images = self.real.normalisation(self.pixels[c][chosen].to(self.device))
         if not self.config.augmented:
             return images
         own = Draw(draws.operation[c : c + 1], draws.numbers[c : c + 1]).to(self.device)
         return augment(images[None], own)[0]
 
-    def _class_means(
-        self, c: int, stream: torch.Generator, draws: Draw
-    ) -> list[Tensor]:
+    def _class_means(self, c: int, stream: torch.Generator, draws: Draw) -> list[Tensor]:
         """The mean [D] of each term over the real images of the c-th class."""
         images = self._real_images(c, stream, draws)
         chunk = CHUNK if self.device.type == "cpu" else 1024
@@ -209,20 +197,14 @@ class _Run:
             [v.rows.sum(0) for v in self.statistic(self.network, part)]
             for part in images.split(chunk)
         ]
-        return [
-            torch.stack(term).sum(0) / len(images) for term in zip(*sums, strict=True)
-        ]
+        return [torch.stack(term).sum(0) / len(images) for term in zip(*sums, strict=True)]
 
-    def _coupled_means(
-        self, streams: list[torch.Generator], draws: Draw
-    ) -> list[list[Tensor]]:
+    def _coupled_means(self, streams: list[torch.Generator], draws: Draw) -> list[list[Tensor]]:
         """The same for all classes in one forward pass, as batch norm needs."""
         parts = [self._real_images(c, s, draws) for c, s in enumerate(streams)]
         terms = self.statistic(self.network, torch.cat(parts))
         split = [v.rows.split([len(p) for p in parts]) for v in terms]
-        return [
-            [rows.mean(0) for rows in of_class] for of_class in zip(*split, strict=True)
-        ]
+        return [[rows.mean(0) for rows in of_class] for of_class in zip(*split, strict=True)]
 
     def backward(self, images: Tensor, step: int) -> tuple[float, list[Vectors]]:
         """Add the gradient of the loss at `step` to `images.grad`; images [G, ipc, C, H, W].

@@ -64,17 +64,13 @@ def parse(name: str) -> Spec:
         elif part in words:
             axis, value = words[part]
         else:
-            raise unknown(
-                f"part in network '{name}'", part, ["d<depth>", "w<width>", *words]
-            )
+            raise unknown(f"part in network '{name}'", part, ["d<depth>", "w<width>", *words])
         if axis in chosen:
             raise Mistake(f"network '{name}' names its {axis} twice; name it once")
         chosen[axis] = value
     spec = Spec(**chosen)  # type: ignore[arg-type]
     if spec.norm == "group" and spec.width % 4:
-        raise Mistake(
-            f"network '{name}': group norm has 4 groups; choose a width divisible by 4"
-        )
+        raise Mistake(f"network '{name}': group norm has 4 groups; choose a width divisible by 4")
     return spec
 
 
@@ -158,9 +154,7 @@ def initialise(network: nn.Module, *, generator: torch.Generator) -> None:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             bound = 1 / math.sqrt(layer.weight[0].numel())
             for parameter in (layer.weight, layer.bias):
-                drawn = torch.empty(parameter.shape).uniform_(
-                    -bound, bound, generator=generator
-                )
+                drawn = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
                 parameter.copy_(drawn)
         elif hasattr(layer, "reset_parameters"):
             layer.reset_parameters()

@@ -11,9 +11,7 @@ from torch import Tensor
 from distill.mistake import Mistake
 
 
-def read_official(
-    dataset: type, root: Path
-) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+def read_official(dataset: type, root: Path) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
     """Training images and labels, test images and labels, all uint8; images [N, 3, 32, 32].
 
     Args:

@@ -19,9 +19,9 @@ def parse(command: type[T], args: list[str], *, prog: str) -> tuple[T, list[str]
         args = [arg for arg in args if arg != "--help"]
         return parse(command, args, prog=prog)[0], ["--help"]
     values, rest = tyro.cli(command, args=args, prog=prog, return_unknown_args=True)
-    if any(
-        flag.startswith("-") and not flag.startswith("--method.") for flag in rest
-    ) or (rest and not rest[0].startswith("--method.")):
+    if any(flag.startswith("-") and not flag.startswith("--method.") for flag in rest) or (
+        rest and not rest[0].startswith("--method.")
+    ):
         tyro.cli(command, args=args, prog=prog)  # says what is wrong, and ends here
     return values, rest
 

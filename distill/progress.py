@@ -35,9 +35,7 @@ class Progress:
         self.done += steps
         now = time.monotonic()
         over = self.done >= self.total
-        if self.stream is None or (
-            now - self.shown < self.every and not (over and self.terminal)
-        ):
+        if self.stream is None or (now - self.shown < self.every and not (over and self.terminal)):
             return
         self.shown = now
         spent = now - self.began

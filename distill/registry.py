@@ -10,9 +10,7 @@ from distill.mistake import unknown
 
 def names(folder: str) -> list[str]:
     """Names of the modules in `distill/<folder>`, without importing any of them."""
-    return sorted(
-        m.name for m in pkgutil.iter_modules([str(Path(__file__).parent / folder)])
-    )
+    return sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent / folder)]))
 
 
 def require(folder: str, name: str, *, what: str | None = None) -> str:

@@ -50,6 +50,13 @@ class SyntheticSet(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return self.images[index], int(self.labels[index])
 
+    @property
+    def stored_bytes(self) -> int:
+        """What the images take: 1 byte a value if all are real pixels (n / 255), else 4."""
+        levels = self.images * 255
+        real = bool((levels - levels.round()).abs().max() < 1e-3)
+        return self.images.numel() * (1 if real else 4)
+
     def only(self, labels: Sequence[int], *, digest: str) -> "SyntheticSet":
         """The images of these classes, as made of real images with this digest."""
         kept = torch.isin(self.labels, torch.tensor(labels))
@@ -80,9 +87,7 @@ class SyntheticSet(Dataset):
             classes, made = (json.loads(metadata[key]) for key in ("classes", "made"))
             return cls(images, labels, tuple(classes), made)
         except FileNotFoundError as error:
-            raise Mistake(
-                f"no synthetic set at {path}; make one: python -m distill"
-            ) from error
+            raise Mistake(f"no synthetic set at {path}; make one: python -m distill") from error
         except (
             OSError,
             safetensors.SafetensorError,
@@ -118,9 +123,7 @@ class SyntheticSet(Dataset):
         order = self.labels.argsort(stable=True)
         ipc = int(self.labels.bincount().max())
         scale = max(1, 64 // self.images.shape[-1])
-        rows = (
-            self.images[order].repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-        )
+        rows = self.images[order].repeat_interleave(scale, 2).repeat_interleave(scale, 3)
         sheet = make_grid(rows, nrow=min(ipc, 20), padding=2, pad_value=1)
         write_atomically(path, _png(sheet))
 
@@ -166,9 +169,7 @@ def merge(sets: Sequence[SyntheticSet]) -> SyntheticSet:
     """One set of all the images, in the order given; `made` is the first one's."""
     first = sets[0]
     images = torch.cat([part.images for part in sets])
-    return SyntheticSet(
-        images, torch.cat([p.labels for p in sets]), first.classes, first.made
-    )
+    return SyntheticSet(images, torch.cat([p.labels for p in sets]), first.classes, first.made)
 
 
 def require_ipc(real: ImageSet, ipc: int) -> None:

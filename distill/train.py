@@ -56,9 +56,7 @@ class Stack(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Network k sees images[k]."""
-        return torch.stack(
-            [net(x) for net, x in zip(self.networks, images, strict=True)]
-        )
+        return torch.stack([net(x) for net, x in zip(self.networks, images, strict=True)])
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -92,9 +90,9 @@ class Batches:
     def __len__(self) -> int:
         return -(-len(self.images) // self.recipe.batch)
 
-    def orders(self) -> Tensor:
-        """[K, N] on the device of the images: a permutation of the images for each network."""
-        drawn = [torch.randperm(len(self.images), generator=g) for g in self.generators]
+    def orders(self, count: int) -> Tensor:
+        """[K, count] on the device of the images: a permutation for each network."""
+        drawn = [torch.randperm(count, generator=g) for g in self.generators]
         return torch.stack(drawn).to(self.images.device)
 
     def gather(self, chosen: Tensor) -> list[Tensor]:
@@ -106,7 +104,7 @@ class Batches:
         return [images, self.labels[chosen]]
 
     def __iter__(self) -> Iterator[list[Tensor]]:
-        for chosen in self.orders().split(self.recipe.batch, dim=1):
+        for chosen in self.orders(len(self.images)).split(self.recipe.batch, dim=1):
             yield self.gather(chosen)
 
 
@@ -134,9 +132,7 @@ def fit(
     """
     stack = Stack(networks).train()
     optimiser = recipe.optimiser(stack)
-    batches = Batches(
-        images, labels, recipe=recipe, generators=streams(seed, len(networks))
-    )
+    batches = Batches(images, labels, recipe=recipe, generators=streams(seed, len(networks)))
     for epoch in range(recipe.epochs):
         set_rate(optimiser, recipe.rate_at(epoch))
         for x, y in batches:
@@ -155,16 +151,12 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 @torch.inference_mode()
-def predictions(
-    networks: Sequence[nn.Module], images: Tensor, *, chunk: int = 100
-) -> Tensor:
+def predictions(networks: Sequence[nn.Module], images: Tensor, *, chunk: int = 100) -> Tensor:
     """int64 [K, N] on the CPU: the class that each network gives to each normalised image."""
     found = []
     for network in networks:
         network.eval()
-        found.append(
-            torch.cat([network(part).argmax(1) for part in images.split(chunk)])
-        )
+        found.append(torch.cat([network(part).argmax(1) for part in images.split(chunk)]))
     return torch.stack(found).cpu()
 
 

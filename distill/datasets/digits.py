@@ -15,9 +15,7 @@ def load(root: Path, size: int | None) -> Data:
     is for testing.
     """
     digits = sklearn.datasets.load_digits()
-    images = (
-        torch.from_numpy(digits.images * (255 / 16)).round().to(torch.uint8)[:, None]
-    )
+    images = torch.from_numpy(digits.images * (255 / 16)).round().to(torch.uint8)[:, None]
     labels = torch.from_numpy(digits.target).long()
     test = torch.zeros(len(labels), dtype=torch.bool)
     for label in range(10):

@@ -19,17 +19,13 @@ def load(root: Path, size: int | None) -> Data:
         Mistake: no size given, or what `read` raises.
     """
     if size is None:
-        raise Mistake(
-            "a folder's pictures need one size; give --image-size, e.g. --image-size 64"
-        )
+        raise Mistake("a folder's pictures need one size; give --image-size, e.g. --image-size 64")
     if size < 4:
         raise Mistake(f"--image-size {size} is too small; give 4 or more pixels")
     return read(root, size, name=f"folder-{root.resolve().name}", normalisation=None)
 
 
-def read(
-    root: Path, size: int, *, name: str, normalisation: Normalisation | None
-) -> Data:
+def read(root: Path, size: int, *, name: str, normalisation: Normalisation | None) -> Data:
     """Decode `root`/train and `root`/test; the shorter side is scaled to `size`, the rest cropped.
 
     Class ids follow the alphabetical order of the folders in train.
@@ -47,11 +43,7 @@ def read(
         )
     halves = []
     for half in ("train", "test"):
-        paths = [
-            (p, label)
-            for label, c in enumerate(classes)
-            for p in _files(root / half / c)
-        ]
+        paths = [(p, label) for label, c in enumerate(classes) for p in _files(root / half / c)]
         with ThreadPoolExecutor(8) as pool:
             images = list(pool.map(lambda item: _decode(item[0], size), paths))
         labels = torch.tensor([label for _, label in paths])
@@ -70,9 +62,7 @@ def read(
 def _entries(folder: Path) -> list[Path]:
     """What a folder holds, but for hidden files."""
     try:
-        return sorted(
-            path for path in folder.iterdir() if not path.name.startswith(".")
-        )
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise Mistake(
             f"cannot read folder {folder} ({error.strerror}); --data-root takes a folder with "
@@ -83,18 +73,14 @@ def _entries(folder: Path) -> list[Path]:
 def _classes(folder: Path) -> list[str]:
     classes = [path.name for path in _entries(folder) if path.is_dir()]
     if not classes:
-        raise Mistake(
-            f"{folder} has no class folders; put the pictures into {folder}/<class>/"
-        )
+        raise Mistake(f"{folder} has no class folders; put the pictures into {folder}/<class>/")
     return classes
 
 
 def _files(folder: Path) -> list[Path]:
     files = [path for path in _entries(folder) if path.is_file()]
     if not files:
-        raise Mistake(
-            f"class folder {folder} holds no images; add some or remove the folder"
-        )
+        raise Mistake(f"class folder {folder} holds no images; add some or remove the folder")
     return files
 
 
@@ -105,7 +91,5 @@ def _decode(path: Path, size: int) -> Tensor:
             upright = ImageOps.exif_transpose(picture).convert("RGB")
             fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise Mistake(
-            f"{path} is not an image that can be read; mend or remove it"
-        ) from error
+        raise Mistake(f"{path} is not an image that can be read; mend or remove it") from error
     return torch.from_numpy(np.array(fitted)).permute(2, 0, 1).contiguous()

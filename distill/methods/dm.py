@@ -26,9 +26,7 @@ def preset(dataset: str, ipc: int, name: str) -> Config:
     a class; see its Table 1 (CIFAR-10: 26.0, 48.9, 63.0 % at 1, 10, 50 images a class).
     """
     if presets.require(name) == "paper":
-        return Config(
-            iterations=20000, real_batch=256, rate=10.0 if ipc >= 100 else 1.0
-        )
+        return Config(iterations=20000, real_batch=256, rate=10.0 if ipc >= 100 else 1.0)
     return laptop(Config(), dataset)
 
 

@@ -78,22 +78,16 @@ def distill(
         progress.advance()
     images = torch.cat(chosen).float() / 255
     labels = torch.tensor(real.present).repeat_interleave(ipc)
-    return made_by(
-        "herding", real, ipc=ipc, config=config, seed=seed, images=images, labels=labels
-    )
+    return made_by("herding", real, ipc=ipc, config=config, seed=seed, images=images, labels=labels)
 
 
 @torch.inference_mode()
-def _features(
-    networks: list, real: ImageSet, pixels: Tensor, device: torch.device
-) -> Tensor:
+def _features(networks: list, real: ImageSet, pixels: Tensor, device: torch.device) -> Tensor:
     """[n, D]: the embeddings of uint8 images, of length 1, as iCaRL has them."""
     parts = []
     for part in pixels.split(100):
         x = real.normalisation(part.to(device))
-        embeddings = [
-            F.normalize(net.to(device).layers(x)[1], dim=1) for net in networks
-        ]
+        embeddings = [F.normalize(net.to(device).layers(x)[1], dim=1) for net in networks]
         parts.append(torch.cat(embeddings, 1))
     return F.normalize(torch.cat(parts), dim=1)
 

@@ -51,6 +51,4 @@ def distill(
         chosen.append(pixels[order[:ipc]])
     images = torch.cat(chosen).float() / 255
     labels = torch.tensor(real.present).repeat_interleave(ipc)
-    return made_by(
-        "random", real, ipc=ipc, config=config, seed=seed, images=images, labels=labels
-    )
+    return made_by("random", real, ipc=ipc, config=config, seed=seed, images=images, labels=labels)

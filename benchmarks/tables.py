@@ -1,0 +1,315 @@
+"""Every table and figure of results/, as functions of the records.
+
+python -m benchmarks.tables            regenerate
+python -m benchmarks.tables --check    fail where a committed one is stale
+"""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks import figures
+from benchmarks.record import RESULTS, Record, read
+from distill.files import write_atomically
+from distill.mistake import Mistake, one_line
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """Regenerate the tables and figures in results/ from results/records and reported.csv."""
+
+    check: bool = False
+    """Write nothing; exit with 1 and name what is stale."""
+    results: Path = RESULTS
+    """The folder with records/, tables/, figures/ and reported.csv."""
+
+
+# ------------------------------------------------------------------ frames: records as rows
+
+
+def label(record: Record) -> str:
+    """`datadam`, or with what was changed of its preset, `datadam power=1`."""
+    variant = record.cell.get("variant", {})
+    return " ".join([record.cell["method"], *(f"{k}={v}" for k, v in sorted(variant.items()))])
+
+
+def continual_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """A row a record of class-incremental runs of one protocol."""
+    rows = []
+    for record in records:
+        found, cost = record.metrics, record.cost
+        rows.append(
+            {
+                "ipc": record.cell["ipc"],
+                "buffer": label(record),
+                "final": found["final"],
+                "± all": found["final_std"],
+                "± orders": found["final_std_orders"],
+                "± networks": found["final_std_networks"],
+                "incremental": found["incremental"],
+                "forgetting": found["forgetting"],
+                "transfer": found["backward_transfer"],
+                "KB": round(cost["stored_bytes"] / 1024, 1),
+                "distil s": round(cost["seconds"].get("distil", 0.0), 1),
+                "train s": round(cost["seconds"]["train"], 1),
+                "commit": (record.provenance["commit"] or "unknown")[:7]
+                + ("" if record.provenance["clean"] else "+"),
+            }
+        )
+    frame = pd.DataFrame(rows)
+    methods = figures.sorted_methods(frame["buffer"])
+    place = frame["buffer"].map(methods.index)
+    return frame.assign(place=place).sort_values(["ipc", "place"]).drop(columns="place")
+
+
+def curve_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """A row a run and step: ipc, buffer, classes seen, accuracy on them."""
+    rows = []
+    for record in records:
+        base, extra = divmod(_classes(record), record.protocol["steps"])
+        for curve in record.metrics["curves"]:
+            seen = 0
+            for step, accuracy in enumerate(curve):
+                seen += base + (step < extra)
+                rows.append((record.cell["ipc"], label(record), seen, accuracy))
+    frame = pd.DataFrame(rows, columns=["ipc", "buffer", "classes", "accuracy"])
+    return frame.sort_values(["ipc", "buffer", "classes"], kind="stable")
+
+
+def _classes(record: Record) -> int:
+    return record.cost["stored_images"] // record.cell["ipc"]
+
+
+def classification_frame(records: Sequence[Record], reported: pd.DataFrame) -> pd.DataFrame:
+    """A row a record, with the published figure beside it and a verdict by rule."""
+    rows = []
+    for record in records:
+        found, protocol = record.metrics, record.protocol
+        published = reported[
+            (reported["experiment"] == "classification")
+            & (reported["dataset"] == protocol["dataset"])
+            & (reported["ipc"] == record.cell["ipc"])
+            & (reported["method"] == record.cell["method"])
+        ]
+        value, spread = (
+            (published["value"].iloc[0], published["std"].iloc[0])
+            if len(published)
+            else (math.nan, math.nan)
+        )
+        rows.append(
+            {
+                "dataset": protocol["dataset"],
+                "ipc": record.cell["ipc"],
+                "method": label(record),
+                "network": protocol["network"],
+                "ZCA": "yes" if protocol["zca"] else "no",
+                "reported": _spread(value, spread),
+                "reproduced": _spread(found["accuracy"], found["accuracy_std"]),
+                "runs": protocol["seeds"] * protocol["networks"],
+                "verdict": verdict(found["accuracy"], found["accuracy_std"], value, spread),
+                "distil s": round(record.cost["seconds"]["distil"]),
+                "train s": round(record.cost["seconds"]["train"]),
+            }
+        )
+    return pd.DataFrame(rows).sort_values(["dataset", "ipc", "ZCA", "method"])
+
+
+def verdict(reproduced: float, spread: float, reported: float, reported_spread: float) -> str:
+    """`agrees` if they differ by no more than the sum of their deviations, else by how much."""
+    if math.isnan(reported):
+        return ""
+    difference = reproduced - reported
+    if abs(difference) <= spread + (0 if math.isnan(reported_spread) else reported_spread):
+        return "agrees"
+    return f"{'above' if difference > 0 else 'below'} by {abs(difference):.1f}"
+
+
+def _spread(mean: float, deviation: float) -> str:
+    if math.isnan(mean):
+        return ""
+    return f"{mean:.1f}" if math.isnan(deviation) else f"{mean:.1f} ± {deviation:.1f}"
+
+
+# ------------------------------------------------------------------ text
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A Markdown table, aligned so that it reads well as plain text too."""
+    cells = [list(frame.columns), *frame.map(_cell).values.tolist()]
+    numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    rule = ["-" * (w - 1) + (":" if n else "-") for w, n in zip(widths, numeric, strict=True)]
+    lines = []
+    for row in [cells[0], rule, *cells[1:]]:
+        padded = [
+            cell.rjust(w) if n else cell.ljust(w)
+            for cell, w, n in zip(row, widths, numeric, strict=True)
+        ]
+        lines.append("| " + " | ".join(padded) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def summary_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Final accuracy, a row an ipc and a column a buffer."""
+    text = [_spread(*pair) for pair in zip(frame["final"], frame["± all"], strict=True)]
+    wide = frame.assign(text=text).pivot_table("text", "ipc", "buffer", aggfunc="last")
+    wide = wide[figures.sorted_methods(frame["buffer"])].reset_index()
+    return wide.rename(columns={"ipc": "images per class"}).rename_axis(columns=None)
+
+
+CONTINUAL_NOTE = """\
+Accuracy in percent, on the test images of all classes seen. final: after the last step, mean over
+all runs; ± all: standard deviation over all runs (orders x networks); ± orders: of the orders'
+means; ± networks: within an order, mean over the orders. incremental: mean over the steps.
+forgetting: best minus last accuracy of the earlier steps' classes. transfer: last minus first
+(BWT). KB: the memory's pixels. distil s, train s: wall-clock seconds of the whole run; distil is 0
+where the sets were in the cache. commit: of the code; + marks uncommitted changes.
+"""
+
+
+def describe(record: Record) -> str:
+    """The protocol of a class-incremental record in one line."""
+    p = record.protocol
+    recipe = p["recipe"]
+    return (
+        f"{p['dataset']}, {p['steps']} steps, {p['strategy']}, {p['orders']} class orders x "
+        f"{p['networks']} network{'s' * (p['networks'] > 1)}, {p['network']}, "
+        f"{recipe['epochs']} epochs, batch {recipe['batch']}, seed {p['seed']}"
+    )
+
+
+def continual_text(records: Sequence[Record]) -> str:
+    """The page of one class-incremental protocol."""
+    frame = continual_frame(records)
+    commands = sorted({record.provenance["command"] for record in records})
+    return "\n".join(
+        [
+            f"# {describe(records[0])}\n",
+            "Final accuracy (%), mean ± standard deviation over all runs:\n",
+            markdown(summary_frame(frame)),
+            markdown(frame),
+            CONTINUAL_NOTE,
+            "Made with:\n",
+            *(f"    {command}" for command in commands),
+            "",
+        ]
+    )
+
+
+# ------------------------------------------------------------------ files
+
+
+def groups(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Class-incremental records by the name of their table; no table mixes two protocols."""
+    by_key: dict[str, list[Record]] = {}
+    for record in records:
+        if record.kind == "continual":
+            by_key.setdefault(record.protocol_key, []).append(record)
+    named: dict[str, list[Record]] = {}
+    for key, members in sorted(by_key.items()):
+        p = members[0].protocol
+        name = f"continual-{p['dataset']}-{p['steps']}steps-{p['strategy']}-{key}"
+        named[name] = members
+    return named
+
+
+def contents(results: Path) -> tuple[dict[Path, str], dict[Path, tuple[pd.DataFrame, str]]]:
+    """What results/ must hold: the text of every table, and the frame and title of every figure."""
+    records = read([results / "records"])
+    reported = pd.read_csv(results / "reported.csv")
+    texts: dict[Path, str] = {}
+    drawings: dict[Path, tuple[pd.DataFrame, str]] = {}
+    for name, members in groups(records).items():
+        texts[results / "tables" / f"{name}.md"] = continual_text(members)
+        texts[results / "tables" / f"{name}.csv"] = continual_frame(members).to_csv(index=False)
+        drawings[results / "figures" / f"{name}.png"] = (
+            curve_frame(members),
+            describe(members[0]),
+        )
+    classified = [record for record in records if record.kind == "classification"]
+    if classified:
+        frame = classification_frame(classified, reported)
+        commands = sorted({record.provenance["command"] for record in classified})
+        texts[results / "tables" / "classification.md"] = "\n".join(
+            [
+                "# Accuracy of networks trained on the small set alone\n",
+                markdown(frame),
+                "Test accuracy in percent, mean ± standard deviation over all networks. verdict: "
+                "agrees, if reported and\nreproduced differ by no more than the sum of their "
+                "deviations.\n\nMade with:\n",
+                *(f"    {command}" for command in commands),
+                "",
+            ]
+        )
+        texts[results / "tables" / "classification.csv"] = frame.to_csv(index=False)
+    return texts, drawings
+
+
+def stale(results: Path) -> list[Path]:
+    """The tables and figures that are not what the records say, or that nothing makes any more."""
+    texts, drawings = contents(results)
+    wrong = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
+    wrong += [
+        path
+        for path, (frame, _) in drawings.items()
+        if figures.drawn_from(path) != figures.digest(frame)
+    ]
+    there = {*(results / "tables").glob("*"), *(results / "figures").glob("*")}
+    return sorted([*wrong, *(there - texts.keys() - drawings.keys())])
+
+
+def regenerate(results: Path) -> list[Path]:
+    """Write what is stale, remove what nothing makes any more, and return those paths."""
+    texts, drawings = contents(results)
+    changed = stale(results)
+    for path in changed:
+        if path in texts:
+            write_atomically(path, texts[path].encode())
+        elif path in drawings:
+            write_atomically(path, figures.curves(*drawings[path]))
+        else:
+            path.unlink()
+    return changed
+
+
+def show(record: Record, folders: Sequence[Path], out: Path) -> Path:
+    """Print the table of a record's cell beside every record of its protocol; draw its figure."""
+    records = [r for r in read(folders) if r.protocol_key == record.protocol_key]
+    same_ipc = [r for r in records if r.cell["ipc"] == record.cell["ipc"]]
+    frame = continual_frame(same_ipc)
+    frame.insert(0, "", ["->" if b == label(record) else "" for b in frame["buffer"]])
+    print(f"\n{describe(record)}\n\n{markdown(frame)}\n{CONTINUAL_NOTE}")
+    path = out / "figures" / f"{record.name.removesuffix('.json')}.png"
+    write_atomically(path, figures.curves(curve_frame(same_ipc), describe(record)))
+    return path
+
+
+def main(command: Tables) -> int:
+    """Regenerate or check; the exit code."""
+    if not (command.results / "reported.csv").exists():
+        raise Mistake(f"no reported.csv in {command.results}; --results takes the results folder")
+    if command.check:
+        wrong = stale(command.results)
+        for path in wrong:
+            print(f"stale: {path}; run python -m benchmarks.tables", file=sys.stderr)
+        return 1 if wrong else 0
+    for path in regenerate(command.results):
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    import tyro
+
+    with one_line():
+        sys.exit(main(tyro.cli(Tables, prog="python -m benchmarks.tables")))

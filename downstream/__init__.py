@@ -1,0 +1,1 @@
+"""What small sets are good for: continual learning with Avalanche."""
