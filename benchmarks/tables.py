@@ -16,6 +16,7 @@ from benchmarks import figures
 from benchmarks.record import RESULTS, Record, read
 from distill.files import write_atomically
 from distill.mistake import Mistake, one_line
+from distill.overrides import cli
 
 
 @dataclasses.dataclass(frozen=True)
@@ -309,7 +310,5 @@ def main(command: Tables) -> int:
 
 
 if __name__ == "__main__":
-    import tyro
-
     with one_line():
-        sys.exit(main(tyro.cli(Tables, prog="python -m benchmarks.tables")))
+        sys.exit(main(cli(Tables, sys.argv[1:], prog="python -m benchmarks.tables")))

@@ -9,8 +9,8 @@ from torch import Tensor
 def attention(features: Tensor, *, power: float = 4) -> Tensor:
     """Spatial attention of one layer: A = sum over channels of |f|^p, flattened, L2-normalised.
 
-    DataDAM, section 3.2: the maps are normalised per image, so that only where a network looks
-    counts and not how loudly.
+    DataDAM's spatial attention matching (SAM): the maps are normalised per image, so that only
+    where a network looks counts and not how loudly.
 
     Args:
         features: [B, C, H, W], the activations of one layer.

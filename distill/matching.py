@@ -54,7 +54,8 @@ class Config:
             images, and buys the targets from them; 0 draws all afresh at every step, as published.
         real_batch: real images per class for each target; a smaller class gives all it has.
         iterations: steps on the synthetic images.
-        rate, momentum: of the image optimiser, SGD.
+        rate: learning rate of the image optimiser, SGD.
+        momentum: of the image optimiser.
         start: images begin as `real` images of their class or as `noise`.
         augmented: DSA, the same draw for a class's real and synthetic images.
     """

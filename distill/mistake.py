@@ -14,7 +14,7 @@ class Mistake(ValueError):
 def unknown(what: str, given: str, accepted: Iterable[str]) -> Mistake:
     """The `Mistake` for a name that is not in the list `accepted`, naming the nearest ones."""
     accepted = list(accepted)
-    near = difflib.get_close_matches(given, accepted, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(given, accepted, n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return Mistake(f"unknown {what} '{given}'; accepted: {', '.join(accepted)}{hint}")
 

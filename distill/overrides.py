@@ -1,9 +1,14 @@
 """Command lines from dataclasses, with a method's own configuration: `--method.power 1`."""
 
+import contextlib
 import dataclasses
+import io
+import re
 from typing import Any, TypeVar
 
 import tyro
+
+from distill.mistake import Mistake
 
 T = TypeVar("T")
 
@@ -11,18 +16,20 @@ T = TypeVar("T")
 def parse(command: type[T], args: list[str], *, prog: str) -> tuple[T, list[str]]:
     """An instance of the dataclass `command` from `args`, and the flags that begin with `--method.`
 
-    A wrong flag ends the process with 2 and names the nearest right one. With `--help`, flags
-    that begin with `--method.` or name the method are left for `configure` to explain.
+    With `--help` and the method named, the help is left for `configure` to give.
+
+    Raises:
+        Mistake: a flag that there is not, naming the nearest right one, or a value of a wrong type.
     """
     own = [arg for arg in args if arg.startswith(("--method", "--buffer"))]
     if own and "--help" in args:
         args = [arg for arg in args if arg != "--help"]
         return parse(command, args, prog=prog)[0], ["--help"]
-    values, rest = tyro.cli(command, args=args, prog=prog, return_unknown_args=True)
+    values, rest = cli(command, args, prog=prog, return_unknown_args=True)
     if any(flag.startswith("-") and not flag.startswith("--method.") for flag in rest) or (
         rest and not rest[0].startswith("--method.")
     ):
-        tyro.cli(command, args=args, prog=prog)  # says what is wrong, and ends here
+        cli(command, args, prog=prog)  # says what is wrong, and ends here
     return values, rest
 
 
@@ -33,4 +40,18 @@ def configure(preset: Any, flags: list[str], *, prog: str) -> Any:
         [("method", type(preset), dataclasses.field(default=preset))],
         frozen=True,
     )
-    return tyro.cli(wrapper, args=flags, prog=prog).method
+    return cli(wrapper, flags, prog=prog).method
+
+
+def cli(command: type, args: list[str], *, prog: str, **kwargs: Any) -> Any:
+    """`tyro.cli`, with its boxed complaints as a `Mistake` in one line."""
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(command, args=args, prog=prog, **kwargs)
+    except SystemExit as end:
+        if end.code != 2:
+            raise
+        lines = [line.strip("│ ") for line in complaint.getvalue().splitlines()]
+        kept = [line for line in lines if line and not re.match("[╭─╰]", line)]
+        raise Mistake(" ".join(kept)) from None

@@ -22,7 +22,7 @@ REDRAWN = False
 class Config(matching.Config):
     """What DataDAM is told besides.
 
-    The loss is weight * (L_SAM + balance * L_MMD), equations 2 to 4 of the paper.
+    The loss is weight * (L_SAM + balance * L_MMD).
 
     Attributes:
         power: p of the attention maps; 4 in the paper, 1 in the released code.
@@ -50,8 +50,8 @@ def preset(dataset: str, ipc: int, name: str) -> Config:
 def statistic(network: ConvNet, images: Tensor, *, config: Config) -> list[Vectors]:
     """The attention maps of every layer but the last, and the embedding.
 
-    L_SAM (equation 2) is the squared distance of the class means of the maps [B, H_l * W_l], summed
-    over the layers; L_MMD (equation 3) that of the embeddings [B, D].
+    L_SAM is the squared distance of the class means of the maps [B, H_l * W_l], summed
+    over the layers; L_MMD that of the embeddings [B, D].
     """
     maps, embedding = network.layers(images)
     terms = [

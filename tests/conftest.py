@@ -1,0 +1,77 @@
+"""What the tests share: the embedded digits, and small settings so that all is the real thing."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from distill import datasets, registry
+from distill.images import Data, Normalisation
+from distill.mistake import one_line
+from distill.progress import Progress
+
+CPU = torch.device("cpu")
+SMALL = {
+    "random": {},
+    "herding": {"network": "convnet-d2-w8", "networks": 2},
+    "dm": {"network": "convnet-d2-w8", "networks": 3, "real_batch": 20, "iterations": 6},
+    "datadam": {"network": "convnet-d2-w8", "networks": 3, "real_batch": 20, "iterations": 6},
+}
+"""Each method's configuration for tests; a new method runs with its laptop preset."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Data:
+    data = datasets.load("digits", root=Path("nowhere"))
+    return Data(*(half.normalised_by(Normalisation.fixed(1)) for half in data))
+
+
+@pytest.fixture
+def distil():
+    """distil(method, real, ipc, seed=0, **changes): a small set, made by the real method."""
+
+    def make(method, real, ipc, seed=0, progress=None, **changes):
+        module = registry.load("methods", method)
+        config = module.preset("digits", ipc, "laptop")
+        config = dataclasses.replace(config, **{**SMALL.get(method, {}), **changes})
+        return module.distill(
+            real, ipc, config=config, seed=seed, device=CPU, progress=progress or Progress()
+        )
+
+    return make
+
+
+@pytest.fixture
+def fails(capsys):
+    """fails(main, args): run a command that must fail; its one line."""
+
+    def run(main, args):
+        with pytest.raises(SystemExit) as end, one_line():
+            main(args)
+        assert end.value.code == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1, error
+        return error
+
+    return run
+
+
+def write_tree(root, classes=("cat", "dog"), count=3, size=10):
+    """A folder dataset of small pictures, each class of a colour of its own."""
+    import numpy as np
+    from PIL import Image
+
+    for half in ("train", "test"):
+        for place, name in enumerate(classes):
+            folder = root / half / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = np.full((size, size + 2, 3), (40 * place + number) % 256, dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    return root

@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from distill.attention import attention, uniformity
+
+
+@pytest.mark.parametrize("power", [1, 2, 4])
+def test_it_is_the_papers_map(power):
+    features = torch.randn(2, 3, 4, 5)
+    maps = attention(features, power=power)
+    for b in range(2):
+        plain = torch.tensor(
+            [
+                sum(abs(features[b, c, y, x].item()) ** power for c in range(3))
+                for y in range(4)
+                for x in range(5)
+            ]
+        )
+        assert torch.allclose(maps[b], plain / plain.square().sum().sqrt(), atol=1e-5)
+
+
+def test_only_where_a_network_looks_counts():
+    features = torch.rand(1, 8, 6, 6)
+    assert torch.allclose(attention(features), attention(features * 7), atol=1e-6)
+
+
+def test_no_features_give_no_attention_and_no_nan():
+    assert attention(torch.zeros(1, 2, 3, 3)).abs().max() == 0
+
+
+def test_uniformity_is_1_for_a_constant_map_and_least_for_one_pixel():
+    constant = attention(torch.ones(1, 4, 3, 3))
+    spot = torch.zeros(1, 1, 3, 3)
+    spot[0, 0, 1, 2] = 5
+    assert uniformity(constant).item() == pytest.approx(1)
+    assert uniformity(attention(spot)).item() == pytest.approx(1 / 3)
