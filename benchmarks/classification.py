@@ -4,11 +4,24 @@ python -m benchmarks.classification --method datadam --dataset cifar10 --ipc 1
 """
 
 import dataclasses
+import statistics
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from distill.mistake import one_line
+from distill.mistake import Mistake, one_line
 from distill.overrides import configure, parse
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from benchmarks.record import Record
+    from distill.images import Data
+    from distill.networks import Spec
+    from distill.progress import Progress
+    from distill.synthetic import SyntheticSet
+    from distill.train import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,42 +62,75 @@ class Classification:
     """Where the record and the sets go."""
 
 
+PROG = "python -m benchmarks.classification"
+
+
 def main(args: list[str]) -> None:
-    """Run the benchmark that `args` describe and write its record."""
-    command, flags = parse(Classification, args, prog="python -m benchmarks.classification")
-    from distill import registry
+    """Run what `args` ask for, write its record and print the result."""
+    command, flags = parse(Classification, args, prog=PROG)
+    ready = prepare(command, flags)
 
-    method = registry.load("methods", command.method)
-    registry.require("datasets", command.dataset)
-    from distill.presets import require
+    from benchmarks.record import provenance
 
-    preset = method.preset(command.dataset, command.ipc, require(command.preset))
-    config = configure(preset, flags, prog="python -m benchmarks.classification")
-    run(command, config, args)
+    record = run(ready, provenance("benchmarks.classification", args, ready.device))
+    path = record.write(command.out / "records")
+    found = record.metrics
+    print(
+        f"{command.method}, {command.dataset}, {command.ipc} images a class: "
+        f"{found['accuracy']:.1f} ± {found['accuracy_std']:.1f} % "
+        f"({command.seeds} sets x {command.networks} networks); record: {path}"
+    )
 
 
-def run(command: Classification, config: object, args: list[str]) -> None:
-    """Make the sets, train on them, write the record and print the result."""
-    import torch
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """A command whose every part has been checked."""
 
-    from benchmarks.record import Record, Stopwatch, peak_memory, provenance
-    from distill import cache, datasets, train
+    command: Classification
+    config: Any
+    variant: dict[str, Any]
+    data: "Data"
+    spec: "Spec"
+    device: "torch.device"
+
+
+def prepare(command: Classification, flags: list[str]) -> Ready:
+    """Check the command and load its data.
+
+    Raises:
+        Mistake: for every way in which the command cannot be carried out.
+    """
+    from distill import datasets, registry
     from distill.device import choose, limit_threads
     from distill.files import require_writable
     from distill.images import whitened
-    from distill.networks import build
     from distill.networks import parse as parse_network
-    from distill.progress import Progress
-    from distill.seeding import generator
+    from distill.synthetic import require_ipc
 
+    registry.require("datasets", command.dataset)
+    config, variant = configure(
+        command.method, command.dataset, command.ipc, command.preset, flags, prog=PROG
+    )
+    if min(command.seeds, command.networks) < 1:
+        raise Mistake("--seeds and --networks take 1 or more")
     spec, device = parse_network(command.network), choose(command.device)
     require_writable(command.out / "records")
     data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
+    require_ipc(data.train, command.ipc)
     limit_threads(device, data.train.shape)
-    if command.zca:
-        data = whitened(data)
-    test = data.test.normalisation(data.test.images).to(device)
+    data = whitened(data) if command.zca else data
+    return Ready(command, config, variant, data, spec, device)
+
+
+def run(ready: Ready, provenance: dict[str, Any]) -> "Record":
+    """Make the sets, train on them and gather the record."""
+    from benchmarks.record import Record, Stopwatch, peak_memory
+    from distill import cache, train
+    from distill.progress import Progress
+
+    command, data = ready.command, ready.data
     recipe = train.Recipe(epochs=command.epochs)
+    test = data.test.normalisation(data.test.images).to(ready.device)
     progress, watch = Progress(sys.stderr), Stopwatch()
     accuracies = []
     for seed in range(command.seed, command.seed + command.seeds):
@@ -93,41 +139,22 @@ def run(command: Classification, config: object, args: list[str]) -> None:
             command.method,
             data.train,
             command.ipc,
-            config=config,
+            config=ready.config,
             seed=seed,
-            device=device,
+            device=ready.device,
             progress=progress,
         )
         watch.lap("distil")
-        networks = [
-            build(
-                spec,
-                data.train.shape,
-                classes=len(data.train.classes),
-                generator=generator(seed, "evaluation network", k),
-            ).to(device)
-            for k in range(command.networks)
-        ]
-        progress.start("training", recipe.epochs)
-        images = data.train.normalisation(made.images).to(device)
-        train.fit(
-            networks,
-            images,
-            made.labels.to(device),
-            recipe=recipe,
-            seed=seed,
-            progress=progress,
-        )
-        accuracies.append((100 * train.accuracy(networks, test, data.test.labels)).tolist())
+        accuracies.append(_accuracies(ready, made, test, recipe, seed, progress))
         watch.lap("train")
-        progress.say(f"seed {seed}: {sum(accuracies[-1]) / len(accuracies[-1]):.2f} %")
-    flat = torch.tensor(accuracies).flatten()
-    record = Record(
+        progress.say(f"seed {seed}: {statistics.fmean(accuracies[-1]):.2f} %")
+    flat = [accuracy for row in accuracies for accuracy in row]
+    return Record(
         kind="classification",
         protocol={
-            "dataset": command.dataset,
+            "dataset": data.train.name,
             "digest": data.train.digest(),
-            "network": str(spec),
+            "network": str(ready.spec),
             "recipe": dataclasses.asdict(recipe),
             "zca": command.zca,
             "seeds": command.seeds,
@@ -137,28 +164,60 @@ def run(command: Classification, config: object, args: list[str]) -> None:
             "method": command.method,
             "ipc": command.ipc,
             "preset": command.preset,
-            "config": dataclasses.asdict(config),
+            "variant": ready.variant,
+            "config": dataclasses.asdict(ready.config),
             "seed": command.seed,
         },
         metrics={
-            "accuracy": round(flat.mean().item(), 2),
-            "accuracy_std": round(flat.std(correction=0).item(), 2),
-            "accuracies": [[round(a, 2) for a in row] for row in accuracies],
+            "accuracy": round(statistics.fmean(flat), 2),
+            "accuracy_std": round(statistics.pstdev(flat), 2),
+            "accuracies": accuracies,
         },
         cost={
             "seconds": watch.seconds,
-            **peak_memory(device),
+            **peak_memory(ready.device),
             "stored_images": len(made),
             "stored_bytes": made.stored_bytes,
         },
-        provenance=provenance("benchmarks.classification", args, device),
+        provenance=provenance,
     )
-    path = record.write(command.out / "records")
-    print(
-        f"{command.method}, {command.dataset}, {command.ipc} images a class: "
-        f"{record.metrics['accuracy']:.1f} ± {record.metrics['accuracy_std']:.1f} % "
-        f"({len(flat)} networks); record: {path}"
+
+
+def _accuracies(
+    ready: Ready,
+    made: "SyntheticSet",
+    test: "Tensor",
+    recipe: "Recipe",
+    seed: int,
+    progress: "Progress",
+) -> list[float]:
+    """In percent, of fresh networks trained on the set; `test` [N, C, H, W] is normalised."""
+    from distill import train
+    from distill.networks import build
+    from distill.seeding import generator
+
+    real = ready.data.train
+    networks = [
+        build(
+            ready.spec,
+            real.shape,
+            classes=len(real.classes),
+            generator=generator(seed, "evaluation network", k),
+        ).to(ready.device)
+        for k in range(ready.command.networks)
+    ]
+    images, labels = real.normalisation(made.images), made.labels
+    progress.start("training", recipe.epochs)
+    train.fit(
+        networks,
+        images.to(ready.device),
+        labels.to(ready.device),
+        recipe=recipe,
+        seed=seed,
+        progress=progress,
     )
+    found = 100 * train.accuracy(networks, test, ready.data.test.labels).double()
+    return found.round(decimals=2).tolist()
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
-    from distill import datasets, presets, registry
+    from distill import datasets, registry
     from distill.device import choose, limit_threads
     from distill.files import require_writable
     from distill.images import Data, Normalisation
@@ -101,11 +101,9 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
 
     registry.require("methods", command.buffer, what="buffer")
     registry.require("datasets", command.dataset)
-    presets.require(command.preset)
-    preset = registry.load("methods", command.buffer).preset(
-        command.dataset, command.ipc, command.preset
+    config, variant = configure(
+        command.buffer, command.dataset, command.ipc, command.preset, flags, prog=PROG
     )
-    config = configure(preset, flags, prog=PROG)
     protocol = protocols.preset(
         command.preset,
         dataset=command.dataset,
@@ -125,17 +123,11 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
     return Ready(
         command,
         config,
-        changes(preset, config),
+        variant,
         Data(*(half.normalised_by(fixed) for half in data)),
         dataclasses.replace(protocol, network=str(network)),
         device,
     )
-
-
-def changes(preset: Any, config: Any) -> dict[str, Any]:
-    """What flags changed of a preset's configuration."""
-    before, after = dataclasses.asdict(preset), dataclasses.asdict(config)
-    return {name: value for name, value in after.items() if before[name] != value}
 
 
 def run(ready: Ready, provenance: dict[str, Any]) -> "Record":

@@ -7,6 +7,8 @@ from pathlib import Path
 from distill.mistake import one_line
 from distill.overrides import configure, parse
 
+PROG = "python -m distill"
+
 
 @dataclasses.dataclass(frozen=True)
 class Distill:
@@ -42,26 +44,26 @@ class Distill:
 
 def main(args: list[str]) -> None:
     """Make the set that `args` describe and save it."""
-    command, flags = parse(Distill, args, prog="python -m distill")
+    command, flags = parse(Distill, args, prog=PROG)
 
     # Only now what takes seconds to import.
-    from distill import datasets, presets, registry
+    from distill import datasets, registry
     from distill.device import choose, limit_threads
     from distill.files import require_writable
     from distill.images import whitened
     from distill.progress import Progress
 
-    method = registry.load("methods", command.method)
     registry.require("datasets", command.dataset)
-    preset = method.preset(command.dataset, command.ipc, presets.require(command.preset))
-    config = configure(preset, flags, prog="python -m distill")
+    config, _ = configure(
+        command.method, command.dataset, command.ipc, command.preset, flags, prog=PROG
+    )
     device = choose(command.device)
     require_writable(command.out.parent)
     data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
     limit_threads(device, data.train.shape)
     if command.zca:
         data = whitened(data)
-    made = method.distill(
+    made = registry.load("methods", command.method).distill(
         data.train,
         command.ipc,
         config=config,

@@ -33,14 +33,26 @@ def parse(command: type[T], args: list[str], *, prog: str) -> tuple[T, list[str]
     return values, rest
 
 
-def configure(preset: Any, flags: list[str], *, prog: str) -> Any:
-    """`preset`, a method's Config, changed by `flags` such as ["--method.power", "1"]."""
+def configure(
+    method: str, dataset: str, ipc: int, preset: str, flags: list[str], *, prog: str
+) -> tuple[Any, dict[str, Any]]:
+    """A method's Config: its preset, changed by flags such as ["--method.power", "1"].
+
+    Returns:
+        The Config, and what the flags changed of the preset.
+
+    Raises:
+        Mistake: unknown method, preset or flag.
+    """
+    from distill import registry  # the method brings torch with it
+
+    given = registry.load("methods", method).preset(dataset, ipc, preset)
     wrapper = dataclasses.make_dataclass(
-        "Overrides",
-        [("method", type(preset), dataclasses.field(default=preset))],
-        frozen=True,
+        "Overrides", [("method", type(given), dataclasses.field(default=given))], frozen=True
     )
-    return cli(wrapper, flags, prog=prog).method
+    config = cli(wrapper, flags, prog=prog).method
+    before, after = dataclasses.asdict(given), dataclasses.asdict(config)
+    return config, {name: value for name, value in after.items() if before[name] != value}
 
 
 def cli(command: type, args: list[str], *, prog: str, **kwargs: Any) -> Any:

@@ -212,13 +212,13 @@ def run_order(
     classes = len(data.train.classes)
     sizes = step_sizes(classes, protocol.steps)
     labels = class_order(order, classes)
-    stream = _benchmark(data, labels, sizes).train_stream
+    stream = class_stream(data, labels, sizes)
     covered = [c for experience in stream for c in experience.classes_in_this_experience]
     assert sorted(covered) == list(range(classes)), "Avalanche dropped a class"
 
     buffer = DistilledBuffer(data.train, distil, max_size=ipc * classes)
     plugin = {"retrain": Retrain, "replay": Replay}[protocol.strategy]
-    strategy = _strategy(data.train, plugin(buffer, protocol, order, progress), protocol, device)
+    strategy = strategy_with(plugin(buffer, protocol, order, progress), device)
     test = data.test.normalisation(data.test.images).to(device)
     rows = []
     groups = [torch.tensor(sorted(e.classes_in_this_experience)) for e in stream]
@@ -233,18 +233,21 @@ def run_order(
     return OrderResult([int(torch.isin(data.test.labels, g).sum()) for g in groups], matrices)
 
 
-def _benchmark(data: Data, order: list[int], sizes: list[int]):
+def class_stream(data: Data, order: list[int], sizes: list[int]) -> Sequence:
+    """Avalanche's experiences: the classes of `order`, `sizes[i]` of them at step i."""
     halves = {
         name: avalanche_dataset(half.normalisation(half.images), half.labels)
         for name, half in zip(("train", "test"), data, strict=True)
     }
-    return class_incremental_benchmark(halves, class_order=order, num_classes_per_exp=sizes)
+    return class_incremental_benchmark(
+        halves, class_order=order, num_classes_per_exp=sizes
+    ).train_stream
 
 
-def _strategy(
-    real: ImageSet, plugin: _Rehearsal, protocol: Protocol, device: torch.device
-) -> Naive:
-    stack = fresh_networks(real, protocol, plugin.order, 0, device)
+def strategy_with(plugin: _Rehearsal, device: torch.device) -> Naive:
+    """Avalanche's plain fine-tuning, made into a rehearsal strategy by `plugin`."""
+    protocol = plugin.protocol
+    stack = fresh_networks(plugin.buffer.real, protocol, plugin.order, 0, device)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No loggers specified")
         return Naive(

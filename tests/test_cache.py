@@ -1,10 +1,11 @@
 import pytest
 import torch
-from conftest import CPU, SMALL
 
 from distill import cache, registry
 from distill.mistake import Mistake
 from distill.progress import Progress
+
+from conftest import CPU, SMALL
 
 
 @pytest.fixture

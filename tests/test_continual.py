@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 import torch
-from conftest import CPU
 
 from distill import train
 from distill.images import Data
@@ -14,6 +13,8 @@ from distill.train import Recipe
 from downstream import continual
 from downstream import protocol as protocols
 from downstream.protocol import Protocol, class_order, step_sizes
+
+from conftest import CPU
 
 SMALL = Protocol(
     steps=3,

@@ -7,12 +7,13 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from conftest import write_tree
 from PIL import Image
 
 from distill import datasets, registry
 from distill.datasets import cifar10, cifar100
 from distill.mistake import Mistake
+
+from conftest import write_tree
 
 
 @pytest.fixture
