@@ -29,6 +29,7 @@ def curves(frame: pd.DataFrame, title: str) -> bytes:
     Args:
         frame: a row a run and step: ipc, buffer, classes, accuracy. The band is one standard
             deviation over the runs.
+        title: what comes after its first colon stands on a second line.
 
     Returns:
         The PNG; it holds the digest of `frame`, so that a stale figure is found out.
@@ -58,13 +59,13 @@ def curves(frame: pd.DataFrame, title: str) -> bytes:
         grid.set_axis_labels("classes seen", "accuracy on them (%)")
         grid.set_titles("{col_name} per class")
         grid.set(xticks=sorted(frame["classes"].unique()))
-        grid.figure.suptitle(title, y=1.03)
-        return _png(grid.figure, digest(frame))
+        grid.figure.suptitle(title.replace(": ", "\n"), y=1.02, va="bottom", fontsize=11)
+        return _png(grid.figure, digest(frame, title))
 
 
-def digest(frame: pd.DataFrame) -> str:
+def digest(frame: pd.DataFrame, title: str) -> str:
     """Of what a figure shows."""
-    return hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
+    return hashlib.sha256((title + frame.to_csv(index=False)).encode()).hexdigest()
 
 
 def drawn_from(path: Path) -> str | None:

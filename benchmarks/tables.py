@@ -6,6 +6,7 @@ python -m benchmarks.tables --check    fail where a committed one is stale
 
 import dataclasses
 import math
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -219,7 +220,7 @@ def describe(record: Record) -> str:
     p = record.protocol
     recipe = p["recipe"]
     return (
-        f"{p['dataset']}, {p['steps']} steps, {p['strategy']}, {p['orders']} class orders x "
+        f"{p['dataset']}, {p['steps']} steps, {p['strategy']}: {p['orders']} class orders x "
         f"{p['networks']} network{'s' * (p['networks'] > 1)}, {p['network']}, "
         f"{recipe['epochs']} epochs, batch {recipe['batch']}, seed {p['seed']}"
     )
@@ -290,7 +291,22 @@ def contents(results: Path) -> tuple[dict[Path, str], dict[Path, tuple[pd.DataFr
             ]
         )
         texts[results / "tables" / "classification.csv"] = frame.to_csv(index=False)
+    readme = results.parent / "README.md"
+    if readme.exists():
+        texts[readme] = _with_tables(readme.read_text(), groups(records))
     return texts, drawings
+
+
+def _with_tables(text: str, named: dict[str, list[Record]]) -> str:
+    """The page with that summary put between every `<!-- table NAME -->` and `<!-- end -->`."""
+
+    def fill(found: re.Match) -> str:
+        if found[1] not in named:
+            raise Mistake(f"README.md asks for table '{found[1]}', which no record makes")
+        table = markdown(summary_frame(continual_frame(named[found[1]])))
+        return f"<!-- table {found[1]} -->\n{table}<!-- end -->"
+
+    return re.sub(r"<!-- table (\S+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
 
 def stale(results: Path) -> list[Path]:
@@ -299,8 +315,8 @@ def stale(results: Path) -> list[Path]:
     wrong = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
     wrong += [
         path
-        for path, (frame, _) in drawings.items()
-        if figures.drawn_from(path) != figures.digest(frame)
+        for path, drawing in drawings.items()
+        if figures.drawn_from(path) != figures.digest(*drawing)
     ]
     there = {*(results / "tables").glob("*"), *(results / "figures").glob("*")}
     return sorted([*wrong, *(there - texts.keys() - drawings.keys())])

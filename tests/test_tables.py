@@ -48,6 +48,8 @@ def record(method="random", ipc=1, shift=0.0, **protocol):
 @pytest.fixture
 def results(tmp_path):
     """A results folder with records of two protocols, and its tables and figures."""
+    tmp_path = tmp_path / "results"
+    tmp_path.mkdir()
     shutil.copy(RESULTS / "reported.csv", tmp_path)
     for each in (record(), record("datadam", shift=9.0), record("datadam", 2), record(steps=1)):
         each.write(tmp_path / "records")
@@ -108,8 +110,22 @@ def test_check_names_what_is_stale_and_regenerating_mends_it(results, capsys):
 def test_a_figure_edited_by_hand_or_of_other_data_is_stale(results):
     (path,) = (results / "figures").glob("*2steps*.png")
     frame = tables.curve_frame([record(shift=1.0)])
-    path.write_bytes(figures.curves(frame, "x"))
+    path.write_bytes(figures.curves(frame, tables.describe(record())))
     assert tables.stale(results) == [path]
+
+
+def test_the_readme_shows_the_summary(results):
+    (path,) = (results / "tables").glob("*2steps*.md")
+    readme = results.parent / "README.md"
+    readme.write_text(f"before\n<!-- table {path.stem} -->\n<!-- end -->\nafter\n")
+    try:
+        assert tables.stale(results) == [readme]
+        tables.main(Tables(results=results))
+        text = readme.read_text()
+        assert text.startswith("before\n") and text.endswith("<!-- end -->\nafter\n")
+        assert "61.0 ± 1.0 | 70.0 ± 1.0" in text and tables.stale(results) == []
+    finally:
+        readme.unlink()
 
 
 def test_classes_seen_are_counted_from_uneven_steps():
