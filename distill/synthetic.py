@@ -102,7 +102,8 @@ class SyntheticSet(Dataset):
     def export(self, folder: Path) -> None:
         """Write `<folder>/<class>/<number>.png` for every image, clipped to 0..1.
 
-        The tree is the one that the dataset `folder` and torchvision's ImageFolder read.
+        The tree is the one that the dataset `folder` and torchvision's ImageFolder read. Pixels are
+        8 bits and lie in 0..1: learned images lose what lies outside, and some accuracy with it.
 
         Raises:
             Mistake: the folder cannot be written to.
@@ -113,19 +114,34 @@ class SyntheticSet(Dataset):
                 write_atomically(folder / name / f"{number:04}.png", _png(image))
 
     def grid(self, path: Path) -> None:
-        """Write all images into one PNG, a row a class, small ones enlarged.
+        """Write all images into one PNG: a row a class, or a column where that is less tall.
+
+        Small images are enlarged; an image beyond 0..1 is shown with its own range (its 1st to
+        99th percentile) squeezed into it, so that its pattern can be seen.
 
         Raises:
             Mistake: the folder cannot be written to.
         """
         from torchvision.utils import make_grid  # seconds to import
 
-        order = self.labels.argsort(stable=True)
-        ipc = int(self.labels.bincount().max())
-        scale = max(1, 64 // self.images.shape[-1])
-        rows = self.images[order].repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-        sheet = make_grid(rows, nrow=min(ipc, 20), padding=2, pad_value=1)
+        images = torch.stack([_viewable(image) for image in self.images])
+        images = images[self.labels.argsort(stable=True)]
+        classes = len(self.labels.unique())
+        columns = len(self) // classes
+        if columns < classes <= 20 and len(self) == columns * classes:
+            images = images.unflatten(0, (classes, columns)).transpose(0, 1).flatten(0, 1)
+            columns = classes
+        scale = max(1, 64 // images.shape[-1])
+        images = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+        sheet = make_grid(images, nrow=min(columns, 20), padding=2, pad_value=1)
         write_atomically(path, _png(sheet))
+
+
+def _viewable(image: Tensor) -> Tensor:
+    """[C, H, W] within 0..1."""
+    low, high = image.flatten().quantile(torch.tensor([0.01, 0.99])).tolist()
+    low, high = min(low, 0.0), max(high, 1.0)
+    return (image - low) / (high - low)
 
 
 def _png(image: Tensor) -> bytes:

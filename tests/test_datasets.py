@@ -140,6 +140,11 @@ def test_a_folder_of_pictures(tmp_path):
     assert data.train.normalisation.source == "fixed"
 
 
+def test_val_stands_for_test_as_in_imagenets_subsets(tmp_path):
+    (write_tree(tmp_path) / "test").rename(tmp_path / "val")
+    assert len(datasets.load("folder", root=tmp_path, size=8).test) == 6
+
+
 def test_a_folder_that_cannot_be_used_is_explained(tmp_path):
     def refused(says):
         with pytest.raises(Mistake, match=says):

@@ -82,7 +82,7 @@ def test_the_grid_shows_every_image(made, tmp_path):
 
     made.grid(tmp_path / "grid.png")
     width, height = Image.open(tmp_path / "grid.png").size
-    assert width == 2 * 66 + 2 and height == 10 * 66 + 2
+    assert (width, height) == (10 * 66 + 2, 2 * 66 + 2)
 
 
 def test_bytes_are_counted_as_pixels_take_them(made, digits, distil):

@@ -1,4 +1,7 @@
-"""Your own images: a tree train/<class>/*, test/<class>/* of pictures that Pillow can read."""
+"""Your own images: a tree train/<class>/*, test/<class>/* of pictures that Pillow can read.
+
+`val` is taken for `test` where there is no `test`, as in ImageNet's subsets.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,14 +38,15 @@ def read(root: Path, size: int, *, name: str, normalisation: Normalisation | Non
             file is no picture, or test has other classes than train.
     """
     classes = _classes(root / "train")
-    strangers = set(_classes(root / "test")) ^ set(classes)
+    test = "val" if (root / "val").is_dir() and not (root / "test").is_dir() else "test"
+    strangers = set(_classes(root / test)) ^ set(classes)
     if strangers:
         raise Mistake(
-            f"{root}/train and {root}/test differ in class '{min(strangers)}'; give both the same "
-            "class folders"
+            f"{root}/train and {root}/{test} differ in class '{min(strangers)}'; give both the "
+            "same class folders"
         )
     halves = []
-    for half in ("train", "test"):
+    for half in ("train", test):
         paths = [(p, label) for label, c in enumerate(classes) for p in _files(root / half / c)]
         with ThreadPoolExecutor(8) as pool:
             images = list(pool.map(lambda item: _decode(item[0], size), paths))
