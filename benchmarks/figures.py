@@ -1,4 +1,4 @@
-"""Figures, drawn with seaborn from the frames of `benchmarks.tables`."""
+"""Figures, drawn with seaborn from the frames of `benchmarks.frames`."""
 
 import hashlib
 import io
@@ -13,14 +13,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from PIL import Image
 
-ORDER = ("random", "herding", "dm", "datadam")
-"""Buffers in the order of the tables; any others follow."""
-
-
-def sorted_methods(labels: pd.Series) -> list[str]:
-    """The labels that occur, in the order of `ORDER`, variants after their method."""
-    known = {name: place for place, name in enumerate(ORDER)}
-    return sorted(labels.unique(), key=lambda x: (known.get(x.split()[0], len(known)), x))
+from benchmarks.frames import sorted_methods
 
 
 def curves(frame: pd.DataFrame, title: str) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import figures
+from benchmarks import figures, frames
 from benchmarks.record import RESULTS, Record, read
 from distill.files import write_atomically
 from distill.mistake import Mistake, one_line
@@ -28,141 +28,6 @@ class Tables:
     """Write nothing; exit with 1 and name what is stale."""
     results: Path = RESULTS
     """The folder with records/, tables/, figures/ and reported.csv."""
-
-
-# ------------------------------------------------------------------ frames: records as rows
-
-
-def label(record: Record) -> str:
-    """`datadam`, or with what was changed of its preset, `datadam power=1`."""
-    variant = record.cell.get("variant", {})
-    return " ".join([record.cell["method"], *(f"{k}={v}" for k, v in sorted(variant.items()))])
-
-
-def continual_frame(
-    records: Sequence[Record], reported: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """A row a record of class-incremental runs of one protocol.
-
-    Where `reported` has a figure for one of the runs, there is a column for it and for the verdict.
-    """
-    rows = []
-    for record in records:
-        found, cost = record.metrics, record.cost
-        rows.append(
-            {
-                "ipc": record.cell["ipc"],
-                "buffer": label(record),
-                "final": found["final"],
-                "± all": found["final_std"],
-                "± orders": found["final_std_orders"],
-                "± networks": found["final_std_networks"],
-                "incremental": found["incremental"],
-                "forgetting": found["forgetting"],
-                "transfer": found["backward_transfer"],
-                "KB": round(cost["stored_bytes"] / 1024, 1),
-                "distil s": round(cost["seconds"].get("distil", 0.0), 1),
-                "train s": round(cost["seconds"]["train"], 1),
-                "commit": (record.provenance["commit"] or "unknown")[:7]
-                + ("" if record.provenance["clean"] else "+"),
-            }
-        )
-    frame = pd.DataFrame(rows)
-    if reported is not None:
-        known = [_published(record, reported)[0] for record in records]
-        if not all(math.isnan(value) for value in known):
-            spreads = zip(frame["final"], frame["± all"], known, strict=True)
-            frame.insert(3, "reported", known)
-            frame.insert(4, "verdict", [verdict(a, s, value, math.nan) for a, s, value in spreads])
-    methods = figures.sorted_methods(frame["buffer"])
-    place = frame["buffer"].map(methods.index)
-    return frame.assign(place=place).sort_values(["ipc", "place"]).drop(columns="place")
-
-
-def curve_frame(records: Sequence[Record]) -> pd.DataFrame:
-    """A row a run and step: ipc, buffer, classes seen, accuracy on them."""
-    rows = []
-    for record in records:
-        base, extra = divmod(_classes(record), record.protocol["steps"])
-        for curve in record.metrics["curves"]:
-            seen = 0
-            for step, accuracy in enumerate(curve):
-                seen += base + (step < extra)
-                rows.append((record.cell["ipc"], label(record), seen, accuracy))
-    frame = pd.DataFrame(rows, columns=["ipc", "buffer", "classes", "accuracy"])
-    return frame.sort_values(["ipc", "buffer", "classes"], kind="stable")
-
-
-def _classes(record: Record) -> int:
-    return record.cost["stored_images"] // record.cell["ipc"]
-
-
-def classification_frame(records: Sequence[Record], reported: pd.DataFrame) -> pd.DataFrame:
-    """A row a record, with the published figure beside it and a verdict by rule."""
-    rows = []
-    for record in records:
-        found, protocol = record.metrics, record.protocol
-        value, spread = _published(record, reported)
-        rows.append(
-            {
-                "dataset": protocol["dataset"],
-                "ipc": record.cell["ipc"],
-                "method": label(record),
-                "network": protocol["network"],
-                "ZCA": "yes" if protocol["zca"] else "no",
-                "learned in": _effort(record.cell["config"]),
-                "reported": _spread(value, spread),
-                "reproduced": _spread(found["accuracy"], found["accuracy_std"]),
-                "runs": protocol["seeds"] * protocol["networks"],
-                "verdict": verdict(found["accuracy"], found["accuracy_std"], value, spread),
-                "distil s": round(record.cost["seconds"]["distil"]),
-                "train s": round(record.cost["seconds"]["train"]),
-            }
-        )
-    return pd.DataFrame(rows).sort_values(["dataset", "ipc", "ZCA", "method"])
-
-
-def _published(record: Record, reported: pd.DataFrame) -> tuple[float, float]:
-    """The published accuracy of a record's cell and its deviation; NaN where there is none.
-
-    Published class-incremental figures are those of the paper preset's network and recipe.
-    """
-    protocol, cell = record.protocol, record.cell
-    experiment, classes = record.kind, pd.NA
-    if record.kind == "continual":
-        experiment = f"continual-{protocol['steps']}steps-{protocol['strategy']}"
-        classes = _classes(record)
-    rows = reported[
-        (reported["experiment"] == experiment)
-        & (reported["dataset"] == protocol["dataset"])
-        & (reported["ipc"] == cell["ipc"])
-        & (reported["method"] == cell["method"])
-        & ((reported["classes"] == classes) if classes is not pd.NA else True)
-    ]
-    return (rows["value"].iloc[0], rows["std"].iloc[0]) if len(rows) else (math.nan, math.nan)
-
-
-def _effort(config: dict) -> str:
-    """What a matching method took: `1000 steps, 48 networks`."""
-    if "iterations" not in config:
-        return ""
-    return f"{config['iterations']} steps, {config['networks'] or 'fresh'} networks"
-
-
-def verdict(reproduced: float, spread: float, reported: float, reported_spread: float) -> str:
-    """`agrees` if they differ by no more than the sum of their deviations, else by how much."""
-    if math.isnan(reported):
-        return ""
-    difference = reproduced - reported
-    if abs(difference) <= spread + (0 if math.isnan(reported_spread) else reported_spread):
-        return "agrees"
-    return f"{'above' if difference > 0 else 'below'} by {abs(difference):.1f}"
-
-
-def _spread(mean: float, deviation: float) -> str:
-    if math.isnan(mean):
-        return ""
-    return f"{mean:.1f}" if math.isnan(deviation) else f"{mean:.1f} ± {deviation:.1f}"
 
 
 # ------------------------------------------------------------------ text
@@ -188,14 +53,6 @@ def _cell(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return f"{value:.1f}" if isinstance(value, float) else str(value)
-
-
-def summary_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Final accuracy, a row an ipc and a column a buffer."""
-    text = [_spread(*pair) for pair in zip(frame["final"], frame["± all"], strict=True)]
-    wide = frame.assign(text=text).pivot_table("text", "ipc", "buffer", aggfunc="last")
-    wide = wide[figures.sorted_methods(frame["buffer"])].reset_index()
-    return wide.rename(columns={"ipc": "images per class"}).rename_axis(columns=None)
 
 
 CONTINUAL_NOTE = """\
@@ -228,13 +85,13 @@ def describe(record: Record) -> str:
 
 def continual_text(records: Sequence[Record], reported: pd.DataFrame) -> str:
     """The page of one class-incremental protocol."""
-    frame = continual_frame(records, reported)
+    frame = frames.continual_frame(records, reported)
     commands = sorted({record.provenance["command"] for record in records})
     return "\n".join(
         [
             f"# {describe(records[0])}\n",
             "Final accuracy (%), mean ± standard deviation over all runs:\n",
-            markdown(summary_frame(frame)),
+            markdown(frames.summary_frame(frame)),
             markdown(frame),
             CONTINUAL_NOTE,
             "Made with:\n",
@@ -269,16 +126,15 @@ def contents(results: Path) -> tuple[dict[Path, str], dict[Path, tuple[pd.DataFr
     drawings: dict[Path, tuple[pd.DataFrame, str]] = {}
     for name, members in groups(records).items():
         texts[results / "tables" / f"{name}.md"] = continual_text(members, reported)
-        texts[results / "tables" / f"{name}.csv"] = continual_frame(members, reported).to_csv(
-            index=False
-        )
+        frame = frames.continual_frame(members, reported)
+        texts[results / "tables" / f"{name}.csv"] = frame.to_csv(index=False)
         drawings[results / "figures" / f"{name}.png"] = (
-            curve_frame(members),
+            frames.curve_frame(members),
             describe(members[0]),
         )
     classified = [record for record in records if record.kind == "classification"]
     if classified:
-        frame = classification_frame(classified, reported)
+        frame = frames.classification_frame(classified, reported)
         commands = sorted({record.provenance["command"] for record in classified})
         texts[results / "tables" / "classification.md"] = "\n".join(
             [
@@ -303,7 +159,7 @@ def _with_tables(text: str, named: dict[str, list[Record]]) -> str:
     def fill(found: re.Match) -> str:
         if found[1] not in named:
             raise Mistake(f"README.md asks for table '{found[1]}', which no record makes")
-        table = markdown(summary_frame(continual_frame(named[found[1]])))
+        table = markdown(frames.summary_frame(frames.continual_frame(named[found[1]])))
         return f"<!-- table {found[1]} -->\n{table}<!-- end -->"
 
     return re.sub(r"<!-- table (\S+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
@@ -340,11 +196,11 @@ def show(record: Record, folders: Sequence[Path], out: Path) -> Path:
     """Print the table of a record's cell beside every record of its protocol; draw its figure."""
     records = [r for r in read(folders) if r.protocol_key == record.protocol_key]
     same_ipc = [r for r in records if r.cell["ipc"] == record.cell["ipc"]]
-    frame = continual_frame(same_ipc)
-    frame.insert(0, "", ["->" if b == label(record) else "" for b in frame["buffer"]])
+    frame = frames.continual_frame(same_ipc)
+    frame.insert(0, "", ["->" if b == frames.label(record) else "" for b in frame["buffer"]])
     print(f"\n{describe(record)}\n\n{markdown(frame)}\n{CONTINUAL_NOTE}")
     path = out / "figures" / f"{record.name.removesuffix('.json')}.png"
-    write_atomically(path, figures.curves(curve_frame(same_ipc), describe(record)))
+    write_atomically(path, figures.curves(frames.curve_frame(same_ipc), describe(record)))
     return path
 
 

@@ -1,14 +1,10 @@
 """Watches a distillation for the failure signs that the paper names, and says so in one line."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
 from distill.attention import uniformity
-
-if TYPE_CHECKING:
-    from distill.matching import Vectors
 
 CHECKS = 20
 """How many times a run is looked at."""
@@ -34,15 +30,21 @@ class Health:
         self.means: list[float] = []
         self.said: set[str] = set()
 
-    def watch(self, step: int, loss: float, images: Tensor, terms: Sequence["Vectors"]) -> None:
-        """Look at step `step` (from 0): its loss, the images [..., C, H, W], the loss terms."""
+    def watch(self, step: int, loss: float, images: Tensor, maps: Mapping[str, Tensor]) -> None:
+        """Look at step `step`, counted from 0.
+
+        Args:
+            loss: of this step.
+            images: [..., C, H, W], as they are after it.
+            maps: attention maps of the synthetic images, [B, D] each, by name.
+        """
         if self.first_deviation is None:
             self.first_deviation = float(images.std((-3, -2, -1)).median())
         self.losses.append(loss)
         if (step + 1) % self.every:
             return
         self._constant(step, images)
-        self._uniform(step, terms)
+        self._uniform(step, maps)
         self._stalled(step)
         self.losses.clear()
 
@@ -56,15 +58,13 @@ class Health:
                 "constant; lower the image learning rate",
             )
 
-    def _uniform(self, step: int, terms: Sequence["Vectors"]) -> None:
-        for term in terms:
-            if not term.name.startswith("attention"):
-                continue
-            level = float(uniformity(term.rows.detach()).median())
+    def _uniform(self, step: int, maps: Mapping[str, Tensor]) -> None:
+        for name, rows in maps.items():
+            level = float(uniformity(rows).median())
             if level > UNIFORM:
                 self._tell(
                     "uniform",
-                    f"at step {step + 1}, {term.name} looks everywhere alike (cosine {level:.3f} "
+                    f"at step {step + 1}, {name} looks everywhere alike (cosine {level:.3f} "
                     "with the constant map): it teaches nothing; raise the power",
                 )
 

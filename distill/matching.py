@@ -109,7 +109,8 @@ def match(
         optimiser.zero_grad()
         loss, terms = run.backward(images, step)
         optimiser.step()
-        health.watch(step, loss, images.detach(), terms)
+        maps = {v.name: v.rows.detach() for v in terms if v.name.startswith("attention")}
+        health.watch(step, loss, images.detach(), maps)
         progress.advance(note=f"loss {loss / len(real.present):.4g} a class")
     pixels = real.normalisation.inverse(images.detach().flatten(0, 1))
     labels = torch.tensor(real.present).repeat_interleave(ipc)

@@ -4,18 +4,17 @@ import pytest
 import torch
 
 from distill.health import Health
-from distill.matching import Vectors
 from distill.progress import Progress
 
 IMAGES = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-FOCUSED = [Vectors("attention of layer 1", 1.0, torch.eye(9))]
+FOCUSED = {"attention of layer 1": torch.eye(9)}
 
 
-def said(losses, images=lambda step: IMAGES, terms=FOCUSED):
+def said(losses, images=lambda step: IMAGES, maps=FOCUSED):
     lines = []
     health = Health(len(losses), window=1, say=lines.append)
     for step, loss in enumerate(losses):
-        health.watch(step, loss, images(step), terms)
+        health.watch(step, loss, images(step), maps)
     return lines
 
 
@@ -32,11 +31,8 @@ def test_images_that_collapse_to_a_constant():
 
 
 def test_attention_that_looks_everywhere_alike():
-    flat = [Vectors("attention of layer 2", 1.0, torch.full((3, 9), 1 / 3))]
-    (line,) = said(FALLING, terms=flat)
+    (line,) = said(FALLING, maps={"attention of layer 2": torch.full((3, 9), 1 / 3)})
     assert "attention of layer 2 looks everywhere alike" in line and "raise the power" in line
-    embedding = [Vectors("embedding", 1.0, torch.full((3, 9), 1 / 3))]
-    assert said(FALLING, terms=embedding) == []
 
 
 def test_a_loss_that_stopped_falling_early():

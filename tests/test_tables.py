@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from benchmarks import figures, tables
+from benchmarks import figures, frames, tables
 from benchmarks.record import Record, read
 from benchmarks.tables import RESULTS, Tables
 from distill.mistake import Mistake
@@ -109,7 +109,7 @@ def test_check_names_what_is_stale_and_regenerating_mends_it(results, capsys):
 
 def test_a_figure_edited_by_hand_or_of_other_data_is_stale(results):
     (path,) = (results / "figures").glob("*2steps*.png")
-    frame = tables.curve_frame([record(shift=1.0)])
+    frame = frames.curve_frame([record(shift=1.0)])
     path.write_bytes(figures.curves(frame, tables.describe(record())))
     assert tables.stale(results) == [path]
 
@@ -129,22 +129,22 @@ def test_the_readme_shows_the_summary(results):
 
 
 def test_classes_seen_are_counted_from_uneven_steps():
-    frame = tables.curve_frame([record(steps=3)])
+    frame = frames.curve_frame([record(steps=3)])
     assert sorted(frame["classes"].unique())[:2] == [4, 7]
 
 
 def test_the_verdict_is_computed_by_its_rule():
-    assert tables.verdict(31.4, 0.8, 32.0, 1.2) == "agrees"
-    assert tables.verdict(29.0, 0.8, 32.0, 1.2) == "below by 3.0"
-    assert tables.verdict(40.0, 0.5, 32.0, float("nan")) == "above by 8.0"
-    assert tables.verdict(40.0, 0.5, float("nan"), float("nan")) == ""
+    assert frames.verdict(31.4, 0.8, 32.0, 1.2) == "agrees"
+    assert frames.verdict(29.0, 0.8, 32.0, 1.2) == "below by 3.0"
+    assert frames.verdict(40.0, 0.5, 32.0, float("nan")) == "above by 8.0"
+    assert frames.verdict(40.0, 0.5, float("nan"), float("nan")) == ""
 
 
 def test_variants_of_a_method_have_rows_of_their_own():
     changed = dataclasses.replace(
         record("datadam"), cell={**record("datadam").cell, "variant": {"power": 1}}
     )
-    frame = tables.continual_frame([record("datadam"), changed, record()])
+    frame = frames.continual_frame([record("datadam"), changed, record()])
     assert frame["buffer"].tolist() == ["random", "datadam", "datadam power=1"]
 
 
