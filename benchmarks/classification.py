@@ -111,8 +111,8 @@ def prepare(command: Classification, flags: list[str]) -> Ready:
     config, variant = configure(
         command.method, command.dataset, command.ipc, command.preset, flags, prog=PROG
     )
-    if min(command.seeds, command.networks) < 1:
-        raise Mistake("--seeds and --networks take 1 or more")
+    if min(command.seeds, command.networks, command.epochs) < 1:
+        raise Mistake("--seeds, --networks and --epochs take 1 or more")
     spec, device = parse_network(command.network), choose(command.device)
     require_writable(command.out / "records")
     data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)

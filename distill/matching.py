@@ -10,6 +10,7 @@ depend on which other classes are distilled with it.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from torch import Tensor
 from distill.augment import Draw, augment, draw
 from distill.health import Health
 from distill.images import ImageSet
-from distill.mistake import unknown
+from distill.mistake import Mistake, unknown
 from distill.networks import ConvNet, build, initialise, parse
 from distill.progress import Progress
 from distill.seeding import generator
@@ -92,9 +93,14 @@ def match(
         The set, ordered by class id: images [classes * ipc, C, H, W].
 
     Raises:
-        Mistake: ipc below 1 or above the smallest class, or an unknown network or start.
+        Mistake: ipc below 1 or above the smallest class, an unknown network or start, a number
+            that cannot be, or a loss that is no longer finite.
     """
     require_ipc(real, ipc)
+    for name, least in (("networks", 0), ("real_batch", 1), ("iterations", 0)):
+        if getattr(config, name) < least:
+            flag = name.replace("_", "-")
+            raise Mistake(f"--method.{flag} {getattr(config, name)}: give {least} or more")
     run = _Run(statistic, real, config, seed, device)
     images = run.first_images(ipc).requires_grad_()
     optimiser = torch.optim.SGD([images], lr=config.rate, momentum=config.momentum)
@@ -108,6 +114,8 @@ def match(
     for step in range(config.iterations):
         optimiser.zero_grad()
         loss, terms = run.backward(images, step)
+        if not math.isfinite(loss):
+            raise Mistake(f"the loss is {loss} at step {step + 1}; give a lower --method.rate")
         optimiser.step()
         maps = {v.name: v.rows.detach() for v in terms if v.name.startswith("attention")}
         health.watch(step, loss, images.detach(), maps)

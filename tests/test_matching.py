@@ -132,3 +132,16 @@ def test_dm_is_datadam_without_attention(digits):
     shared = {f.name for f in dataclasses.fields(dm.Config)}
     both = [dataclasses.asdict(m.preset("digits", 1, "laptop")) for m in (dm, datadam)]
     assert all(both[0][name] == both[1][name] for name in shared)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"networks": -1}, "--method.networks -1: give 0 or more"),
+        ({"real_batch": 0}, "--method.real-batch 0: give 1 or more"),
+        ({"rate": 1e30}, "the loss is .* at step .*; give a lower --method.rate"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused(digits, distil, changes, says):
+    with pytest.raises(Mistake, match=says):
+        distil("datadam", digits.train, 1, **changes)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from distill import presets
 from distill.images import ImageSet
+from distill.mistake import Mistake
 from distill.networks import build, parse
 from distill.progress import Progress
 from distill.seeding import generator
@@ -60,6 +61,8 @@ def distill(
         Mistake: ipc below 1 or above the smallest class, or an unknown network.
     """
     require_ipc(real, ipc)
+    if config.networks < 1:
+        raise Mistake(f"--method.networks {config.networks}: give 1 or more")
     spec = parse(config.network)
     networks = [
         build(
