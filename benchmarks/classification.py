@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from benchmarks.record import Record
+    from benchmarks.record import Record, Stopwatch
     from distill.images import Data
     from distill.networks import Spec
     from distill.progress import Progress
@@ -125,29 +125,11 @@ def prepare(command: Classification, flags: list[str]) -> Ready:
 def run(ready: Ready, provenance: dict[str, Any]) -> "Record":
     """Make the sets, train on them and gather the record."""
     from benchmarks.record import Record, Stopwatch, peak_memory
-    from distill import cache, train
-    from distill.progress import Progress
+    from distill.train import Recipe
 
     command, data = ready.command, ready.data
-    recipe = train.Recipe(epochs=command.epochs)
-    test = data.test.normalisation(data.test.images).to(ready.device)
-    progress, watch = Progress(sys.stderr), Stopwatch()
-    accuracies = []
-    for seed in range(command.seed, command.seed + command.seeds):
-        made = cache.distil(
-            command.out / "sets",
-            command.method,
-            data.train,
-            command.ipc,
-            config=ready.config,
-            seed=seed,
-            device=ready.device,
-            progress=progress,
-        )
-        watch.lap("distil")
-        accuracies.append(_accuracies(ready, made, test, recipe, seed, progress))
-        watch.lap("train")
-        progress.say(f"seed {seed}: {statistics.fmean(accuracies[-1]):.2f} %")
+    recipe, watch = Recipe(epochs=command.epochs), Stopwatch()
+    accuracies, made = _seeds(ready, recipe, watch)
     flat = [accuracy for row in accuracies for accuracy in row]
     return Record(
         kind="classification",
@@ -183,6 +165,35 @@ def run(ready: Ready, provenance: dict[str, Any]) -> "Record":
     )
 
 
+def _seeds(
+    ready: Ready, recipe: "Recipe", watch: "Stopwatch"
+) -> tuple[list[list[float]], "SyntheticSet"]:
+    """The accuracies of each seed's networks, and the last seed's set."""
+    from distill import cache
+    from distill.progress import Progress
+
+    command, data = ready.command, ready.data
+    test = data.test.normalisation(data.test.images).to(ready.device)
+    progress = Progress(sys.stderr)
+    accuracies = []
+    for seed in range(command.seed, command.seed + command.seeds):
+        made = cache.distil(
+            command.out / "sets",
+            command.method,
+            data.train,
+            command.ipc,
+            config=ready.config,
+            seed=seed,
+            device=ready.device,
+            progress=progress,
+        )
+        watch.lap("distil")
+        accuracies.append(_accuracies(ready, made, test, recipe, seed, progress))
+        watch.lap("train")
+        progress.say(f"seed {seed}: {statistics.fmean(accuracies[-1]):.2f} %")
+    return accuracies, made
+
+
 def _accuracies(
     ready: Ready,
     made: "SyntheticSet",
@@ -193,18 +204,16 @@ def _accuracies(
 ) -> list[float]:
     """In percent, of fresh networks trained on the set; `test` [N, C, H, W] is normalised."""
     from distill import train
-    from distill.networks import build
+    from distill.networks import build_many
     from distill.seeding import generator
 
     real = ready.data.train
+    streams = [generator(seed, "evaluation network", k) for k in range(ready.command.networks)]
     networks = [
-        build(
-            ready.spec,
-            real.shape,
-            classes=len(real.classes),
-            generator=generator(seed, "evaluation network", k),
-        ).to(ready.device)
-        for k in range(ready.command.networks)
+        network.to(ready.device)
+        for network in build_many(
+            ready.spec, real.shape, classes=len(real.classes), generators=streams
+        )
     ]
     images, labels = real.normalisation(made.images), made.labels
     progress.start("training", recipe.epochs)

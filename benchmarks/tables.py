@@ -83,10 +83,14 @@ def describe(record: Record) -> str:
     )
 
 
-def continual_text(records: Sequence[Record], reported: pd.DataFrame) -> str:
-    """The page of one class-incremental protocol."""
-    frame = frames.continual_frame(records, reported)
+def made_with(records: Sequence[Record]) -> str:
+    """The commands that the records came from."""
     commands = sorted({record.provenance["command"] for record in records})
+    return "\n".join(["Made with:\n", *(f"    {command}" for command in commands), ""])
+
+
+def continual_text(records: Sequence[Record], frame: pd.DataFrame) -> str:
+    """The page of one class-incremental protocol; `frame` is its `continual_frame`."""
     return "\n".join(
         [
             f"# {describe(records[0])}\n",
@@ -94,9 +98,19 @@ def continual_text(records: Sequence[Record], reported: pd.DataFrame) -> str:
             markdown(frames.summary_frame(frame)),
             markdown(frame),
             CONTINUAL_NOTE,
-            "Made with:\n",
-            *(f"    {command}" for command in commands),
-            "",
+            made_with(records),
+        ]
+    )
+
+
+def classification_text(records: Sequence[Record], frame: pd.DataFrame) -> str:
+    """The page of networks trained on a set alone; `frame` is its `classification_frame`."""
+    return "\n".join(
+        [
+            "# Accuracy of networks trained on the small set alone\n",
+            markdown(frame),
+            CLASSIFICATION_NOTE,
+            made_with(records),
         ]
     )
 
@@ -118,15 +132,20 @@ def groups(records: Sequence[Record]) -> dict[str, list[Record]]:
     return named
 
 
-def contents(results: Path) -> tuple[dict[Path, str], dict[Path, tuple[pd.DataFrame, str]]]:
+Texts = dict[Path, str]
+Drawings = dict[Path, tuple[pd.DataFrame, str]]
+
+
+def contents(results: Path) -> tuple[Texts, Drawings]:
     """What results/ must hold: the text of every table, and the frame and title of every figure."""
     records = read([results / "records"])
     reported = pd.read_csv(results / "reported.csv", dtype={"ipc": "Int64", "classes": "Int64"})
-    texts: dict[Path, str] = {}
-    drawings: dict[Path, tuple[pd.DataFrame, str]] = {}
-    for name, members in groups(records).items():
-        texts[results / "tables" / f"{name}.md"] = continual_text(members, reported)
+    named = groups(records)
+    texts: Texts = {}
+    drawings: Drawings = {}
+    for name, members in named.items():
         frame = frames.continual_frame(members, reported)
+        texts[results / "tables" / f"{name}.md"] = continual_text(members, frame)
         texts[results / "tables" / f"{name}.csv"] = frame.to_csv(index=False)
         drawings[results / "figures" / f"{name}.png"] = (
             frames.curve_frame(members),
@@ -135,21 +154,11 @@ def contents(results: Path) -> tuple[dict[Path, str], dict[Path, tuple[pd.DataFr
     classified = [record for record in records if record.kind == "classification"]
     if classified:
         frame = frames.classification_frame(classified, reported)
-        commands = sorted({record.provenance["command"] for record in classified})
-        texts[results / "tables" / "classification.md"] = "\n".join(
-            [
-                "# Accuracy of networks trained on the small set alone\n",
-                markdown(frame),
-                CLASSIFICATION_NOTE,
-                "Made with:\n",
-                *(f"    {command}" for command in commands),
-                "",
-            ]
-        )
+        texts[results / "tables" / "classification.md"] = classification_text(classified, frame)
         texts[results / "tables" / "classification.csv"] = frame.to_csv(index=False)
     readme = results.parent / "README.md"
     if readme.exists():
-        texts[readme] = _with_tables(readme.read_text(), groups(records))
+        texts[readme] = _with_tables(readme.read_text(), named)
     return texts, drawings
 
 
@@ -167,7 +176,10 @@ def _with_tables(text: str, named: dict[str, list[Record]]) -> str:
 
 def stale(results: Path) -> list[Path]:
     """The tables and figures that are not what the records say, or that nothing makes any more."""
-    texts, drawings = contents(results)
+    return _stale(results, *contents(results))
+
+
+def _stale(results: Path, texts: Texts, drawings: Drawings) -> list[Path]:
     wrong = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
     wrong += [
         path
@@ -181,7 +193,7 @@ def stale(results: Path) -> list[Path]:
 def regenerate(results: Path) -> list[Path]:
     """Write what is stale, remove what nothing makes any more, and return those paths."""
     texts, drawings = contents(results)
-    changed = stale(results)
+    changed = _stale(results, texts, drawings)
     for path in changed:
         if path in texts:
             write_atomically(path, texts[path].encode())

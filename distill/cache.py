@@ -35,14 +35,14 @@ def distil(
         Mistake: what the method raises, or `folder` cannot be written to or holds a damaged file.
     """
     units = [real.present] if config.couples_classes else [[label] for label in real.present]
-    paths = {}
-    for unit in units:
-        digest = real.only(unit).digest()
-        what = [method, dataclasses.asdict(config), ipc, seed, unit, digest]
+    digests, paths = {}, {}
+    for unit in map(tuple, units):
+        digests[unit] = real.only(unit).digest()
+        what = [method, dataclasses.asdict(config), ipc, seed, unit, digests[unit]]
         key = json.dumps([*what, real.normalisation.describe()], sort_keys=True)
         stem = f"{real.name}-{method}-ipc{ipc}-class{'_'.join(map(str, unit))[:40]}"
         name = f"{stem}-{hashlib.sha256(key.encode()).hexdigest()[:10]}.safetensors"
-        paths[tuple(unit)] = folder / name
+        paths[unit] = folder / name
     missing = [label for unit, path in paths.items() if not path.exists() for label in unit]
     if missing:
         made = registry.load("methods", method).distill(
@@ -55,5 +55,5 @@ def distil(
         )
         for unit, path in paths.items():
             if not path.exists():
-                made.only(unit, digest=real.only(unit).digest()).save(path)
+                made.only(unit, digest=digests[unit]).save(path)
     return merge([SyntheticSet.load(path) for path in paths.values()])

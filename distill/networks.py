@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -141,6 +142,13 @@ def build(
     network = network.to_empty(device="cpu")
     initialise(network, generator=generator)
     return network
+
+
+def build_many(
+    spec: Spec, shape: tuple[int, int, int], *, classes: int, generators: Iterable[torch.Generator]
+) -> list[ConvNet]:
+    """One fresh ConvNet from each generator."""
+    return [build(spec, shape, classes=classes, generator=g) for g in generators]
 
 
 @torch.no_grad()

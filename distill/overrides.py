@@ -26,9 +26,8 @@ def parse(command: type[T], args: list[str], *, prog: str) -> tuple[T, list[str]
         args = [arg for arg in args if arg != "--help"]
         return parse(command, args, prog=prog)[0], ["--help"]
     values, rest = cli(command, args, prog=prog, return_unknown_args=True)
-    if any(flag.startswith("-") and not flag.startswith("--method.") for flag in rest) or (
-        rest and not rest[0].startswith("--method.")
-    ):
+    strangers = [flag for flag in rest if flag.startswith("--") and flag[:9] != "--method."]
+    if strangers or (rest and not rest[0].startswith("--method.")):
         cli(command, args, prog=prog)  # says what is wrong, and ends here
     return values, rest
 

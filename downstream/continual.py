@@ -17,7 +17,7 @@ with warnings.catch_warnings():
 
 from distill import train
 from distill.images import Data, ImageSet
-from distill.networks import build, parse
+from distill.networks import build_many, parse
 from distill.progress import Progress
 from distill.seeding import generator
 from distill.synthetic import SyntheticSet, merge
@@ -177,15 +177,13 @@ def fresh_networks(
     real: ImageSet, protocol: Protocol, order: int, step: int, device: torch.device
 ) -> train.Stack:
     """The networks of one order and step, initialised from the seed, side by side."""
-    networks = [
-        build(
-            parse(protocol.network),
-            real.shape,
-            classes=len(real.classes),
-            generator=generator(protocol.seed, "continual network", order, step, k),
-        )
+    streams = [
+        generator(protocol.seed, "continual network", order, step, k)
         for k in range(protocol.networks)
     ]
+    networks = build_many(
+        parse(protocol.network), real.shape, classes=len(real.classes), generators=streams
+    )
     return train.Stack(networks).to(device)
 
 

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks import classification, continual
 from distill import __main__ as distill_command
+from distill import overrides
 from distill.synthetic import SyntheticSet
 
 from conftest import write_tree
@@ -118,6 +119,13 @@ def test_a_mistake_gets_one_line(args, says, fails, tmp_path):
 
     error = fails(continual.main, [*args, "--out", str(tmp_path / "runs")])
     assert re.search(says, error), error
+
+
+def test_a_negative_value_is_a_value_and_no_flag():
+    flags = ["--method.networks", "-1"]
+    command, rest = overrides.parse(continual.Continual, ["--ipc", "2", *flags], prog="x")
+    assert command.ipc == 2 and rest == flags
+    assert overrides.configure("dm", "digits", 1, "laptop", rest, prog="x")[1] == {"networks": -1}
 
 
 def test_an_unusable_output_folder_is_said_before_the_work(fails, tmp_path):

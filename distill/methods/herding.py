@@ -13,7 +13,7 @@ from torch import Tensor
 from distill import presets
 from distill.images import ImageSet
 from distill.mistake import Mistake
-from distill.networks import build, parse
+from distill.networks import build_many, parse
 from distill.progress import Progress
 from distill.seeding import generator
 from distill.synthetic import SyntheticSet, made_by, require_ipc
@@ -64,15 +64,8 @@ def distill(
     if config.networks < 1:
         raise Mistake(f"--method.networks {config.networks}: give 1 or more")
     spec = parse(config.network)
-    networks = [
-        build(
-            spec,
-            real.shape,
-            classes=len(real.classes),
-            generator=generator(seed, "network", k),
-        )
-        for k in range(config.networks)
-    ]
+    streams = [generator(seed, "network", k) for k in range(config.networks)]
+    networks = build_many(spec, real.shape, classes=len(real.classes), generators=streams)
     progress.start("herding classes", len(real.present))
     chosen = []
     for label in real.present:
