@@ -100,24 +100,17 @@ def prepare(command: Classification, flags: list[str]) -> Ready:
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
-    from distill import datasets, registry
-    from distill.device import choose, limit_threads
-    from distill.files import require_writable
+    from benchmarks import inputs
     from distill.images import whitened
     from distill.networks import parse as parse_network
-    from distill.synthetic import require_ipc
 
-    registry.require("datasets", command.dataset)
     config, variant = configure(
         command.method, command.dataset, command.ipc, command.preset, flags, prog=PROG
     )
     if min(command.seeds, command.networks, command.epochs) < 1:
         raise Mistake("--seeds, --networks and --epochs take 1 or more")
-    spec, device = parse_network(command.network), choose(command.device)
-    require_writable(command.out / "records")
-    data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
-    require_ipc(data.train, command.ipc)
-    limit_threads(device, data.train.shape)
+    spec = parse_network(command.network)
+    data, device = inputs.load(command)
     data = whitened(data) if command.zca else data
     return Ready(command, config, variant, data, spec, device)
 

@@ -65,12 +65,10 @@ def main(args: list[str]) -> None:
     ready = prepare(command, flags)
 
     from benchmarks import tables
-    from benchmarks.record import RESULTS, provenance
+    from benchmarks.record import provenance
 
     record = run(ready, provenance("benchmarks.continual", args, ready.device))
-    path = record.write(command.out / "records")
-    figure = tables.show(record, [RESULTS / "records", command.out / "records"], command.out)
-    print(f"record: {path}\nfigure: {figure}")
+    tables.publish(record, command.out)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,16 +89,13 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
-    from distill import datasets, registry
-    from distill.device import choose, limit_threads
-    from distill.files import require_writable
+    from benchmarks import inputs
+    from distill import registry
     from distill.images import Data, Normalisation
     from distill.networks import parse as parse_network
-    from distill.synthetic import require_ipc
     from downstream import protocol as protocols
 
     registry.require("methods", command.buffer, what="buffer")
-    registry.require("datasets", command.dataset)
     config, variant = configure(
         command.buffer, command.dataset, command.ipc, command.preset, flags, prog=PROG
     )
@@ -113,12 +108,8 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
         seed=command.seed,
     )
     network = parse_network(command.network or protocol.network)
-    device = choose(command.device)
-    require_writable(command.out / "records")
-    data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
+    data, device = inputs.load(command)
     protocols.step_sizes(len(data.train.classes), command.steps)
-    require_ipc(data.train, command.ipc)
-    limit_threads(device, data.train.shape)
     fixed = Normalisation.fixed(data.train.shape[0])
     return Ready(
         command,

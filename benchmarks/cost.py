@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Time a training step in Avalanche against the same step in a bare loop.
+    """Time what the libraries around our training cost.
 
-    Both train the same networks on the same mini-batches; they take turns, and the ratio is the
-    median over the turns, so that a machine that slows down for a while does not decide.
+    A training step in Avalanche against the same step in a bare loop; a trial of architecture
+    search through NNI and the ledger against the same trial alone. Both sides do the same work and
+    take turns; ratio and overhead are medians over the turns, so that a machine that slows down
+    for a while does not decide.
     """
 
     turns: int = 9
@@ -42,11 +44,23 @@ CASES = (
 """Name, shape of an image, images, networks; all of width 32."""
 
 
+NETWORKS = 40
+"""Trials of architecture search in one turn."""
+
+
 def main(command: Cost) -> None:
-    """Print a row a case: milliseconds a step in each loop, and their ratio."""
-    from distill.device import choose, limit_threads
+    """Print both tables."""
+    from distill.device import choose
 
     device = choose(command.device)
+    print_steps(command, device)
+    print_trials(command, device)
+
+
+def print_steps(command: Cost, device: "torch.device") -> None:
+    """A row a case: milliseconds a step in each loop, and their ratio."""
+    from distill.device import limit_threads
+
     print(f"| {'a training step':<38} | bare loop ms | Avalanche ms | ratio |")
     print(f"| {'-' * 38} | -----------: | -----------: | ----: |")
     for name, shape, images, networks in CASES:
@@ -57,6 +71,22 @@ def main(command: Cost) -> None:
         ratio = statistics.median(b / a for a, b in turns)
         a, b = (1000 * statistics.median(t) / command.steps for t in zip(*turns, strict=True))
         print(f"| {name:<38} | {a:12.2f} | {b:12.2f} | {ratio:5.2f} |", flush=True)
+
+
+def print_trials(command: Cost, device: "torch.device") -> None:
+    """Milliseconds a trial takes alone and through NNI, and the difference."""
+    from distill.device import limit_threads
+
+    limit_threads(device, (1, 8, 8))
+    name = f"{NETWORKS} networks, digits' size, 2 steps"
+    alone, through = trials(device)
+    alone(), through()  # warm up
+    turns = [(alone(), through()) for _ in range(command.turns)]
+    over = statistics.median(1000 * (b - a) / NETWORKS for a, b in turns)
+    a, b = (1000 * statistics.median(t) / NETWORKS for t in zip(*turns, strict=True))
+    print(f"\n| {'a trial':<38} |     alone ms |  with NNI ms | overhead ms |")
+    print(f"| {'-' * 38} | -----------: | -----------: | ----------: |")
+    print(f"| {name:<38} | {a:12.2f} | {b:12.2f} | {over:11.2f} |")
 
 
 def loops(
@@ -108,6 +138,50 @@ def loops(
         return time.perf_counter() - began
 
     return bare, avalanche
+
+
+def trials(device: "torch.device") -> tuple[Callable[[], float], Callable[[], float]]:
+    """The seconds that the same trials take alone, and through NNI with each one in a ledger."""
+    import tempfile
+    from pathlib import Path
+
+    from distill import datasets
+    from distill.networks import build
+    from distill.seeding import generator
+    from distill.train import Recipe
+    from downstream import nas, proxy, space, trial  # noqa: F401  (NNI is loaded before the clock)
+    from downstream.ledger import Ledger
+    from downstream.search import Engine, Search, Trials
+
+    root = Path("data")
+    data = datasets.load("digits", root=root)
+    settings = proxy.whole_settings(
+        data,
+        dataset="digits",
+        image_size=None,
+        root=root,
+        recipe=Recipe(batch=64),
+        device=device,
+    )
+    job = trial.job(dataclasses.replace(settings, steps=2), data, None)
+    specs = space.sample("laptop", NETWORKS)
+    search = Search("grid", "laptop", specs, NETWORKS, seed=0)
+
+    def alone() -> float:
+        began = time.perf_counter()
+        for spec in specs:
+            trial.evaluate(build(spec, (1, 8, 8), classes=10, generator=generator(0)), job)
+        return time.perf_counter() - began
+
+    def through() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            ledger = Ledger(Path(folder), "cost", settings.key())
+            engine = Engine("in-process", None, 1, 8080, Path(folder))
+            began = time.perf_counter()
+            Trials("trials", job, ledger, engine, 10).run(search)
+            return time.perf_counter() - began
+
+    return alone, through
 
 
 if __name__ == "__main__":

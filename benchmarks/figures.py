@@ -14,51 +14,139 @@ import seaborn as sns
 from PIL import Image
 
 from benchmarks.frames import sorted_methods
+from benchmarks.pages import Drawing
+from distill.networks import NORMS, POOLINGS
 
 
-def curves(frame: pd.DataFrame, title: str) -> bytes:
+def draw(drawing: Drawing) -> bytes:
+    """The PNG of a figure; it holds the digest of what it shows, so that a stale one is found out.
+
+    What comes after the first colon of the title stands on a second line.
+    """
+    functions = {f.__name__: f for f in (curves, correlation, scatter, growth)}
+    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
+        figure = functions[drawing.kind](drawing.frame)
+        title = drawing.title.replace(": ", "\n", 1)
+        figure.suptitle(title, y=1.02, va="bottom", fontsize=11)
+        return _png(figure, digest(drawing))
+
+
+def curves(frame: pd.DataFrame) -> plt.Figure:
     """Accuracy against the classes seen: a panel for each ipc, a line for each buffer.
 
     Args:
         frame: a row a run and step: ipc, buffer, classes, accuracy. The band is one standard
             deviation over the runs.
-        title: what comes after its first colon stands on a second line.
-
-    Returns:
-        The PNG; it holds the digest of `frame`, so that a stale figure is found out.
     """
     methods = sorted_methods(frame["buffer"])
     panels = frame["ipc"].nunique()
-    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
-        grid = sns.relplot(
-            frame,
-            x="classes",
-            y="accuracy",
-            hue="buffer",
-            hue_order=methods,
-            style="buffer",
-            style_order=methods,
-            markers=True,
-            dashes=False,
-            col="ipc",
-            col_wrap=min(panels, 4),
-            kind="line",
-            errorbar="sd",
-            palette=sns.color_palette("colorblind", len(methods)),
-            height=3.6,
-            aspect=1.0 if panels > 1 else 1.3,
-            facet_kws={"sharey": True},
-        )
-        grid.set_axis_labels("classes seen", "accuracy on them (%)")
-        grid.set_titles("{col_name} per class")
-        grid.set(xticks=sorted(frame["classes"].unique()))
-        grid.figure.suptitle(title.replace(": ", "\n"), y=1.02, va="bottom", fontsize=11)
-        return _png(grid.figure, digest(frame, title))
+    grid = sns.relplot(
+        frame,
+        x="classes",
+        y="accuracy",
+        hue="buffer",
+        hue_order=methods,
+        style="buffer",
+        style_order=methods,
+        markers=True,
+        dashes=False,
+        col="ipc",
+        col_wrap=min(panels, 4),
+        kind="line",
+        errorbar="sd",
+        palette=sns.color_palette("colorblind", len(methods)),
+        height=3.6,
+        aspect=1.0 if panels > 1 else 1.3,
+        facet_kws={"sharey": True},
+    )
+    grid.set_axis_labels("classes seen", "accuracy on them (%)")
+    grid.set_titles("{col_name} per class")
+    grid.set(xticks=sorted(frame["classes"].unique()))
+    return grid.figure
 
 
-def digest(frame: pd.DataFrame, title: str) -> str:
+def correlation(frame: pd.DataFrame) -> plt.Figure:
+    """Spearman's correlation by proxy, with intervals; a cross where a value is published.
+
+    Args:
+        frame: a row a proxy and share of the networks: proxy, networks, value, low, high, reported.
+    """
+    panels = list(frame["networks"].unique())
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(5 * len(panels), 3.4), sharey=True, layout="constrained"
+    )
+    for axis, share in zip(axes, panels, strict=True):
+        part = frame[frame["networks"] == share].reset_index(drop=True)
+        spans = [part["value"] - part["low"], part["high"] - part["value"]]
+        colours = sns.color_palette("colorblind", len(part))
+        for row in part.itertuples():
+            span = [[s[row.Index]] for s in spans]
+            style = {"fmt": "o", "color": colours[row.Index], "capsize": 4}
+            axis.errorbar([row.value], [row.proxy], xerr=span, **style)
+        known = part.dropna(subset="reported")
+        if len(known):
+            axis.scatter(known["reported"], known["proxy"], marker="x", color="black", zorder=3)
+            axis.scatter([], [], marker="x", color="black", label="published, at full scale")
+            axis.legend(loc="lower left", fontsize=9)
+        axis.set(title=share, xlabel="Spearman's correlation", ylabel="")
+        axis.locator_params(axis="x", nbins=6)
+    axes[0].invert_yaxis()
+    return figure
+
+
+def scatter(frame: pd.DataFrame) -> plt.Figure:
+    """Accuracy on the whole dataset against accuracy on the proxy, coloured by the norm.
+
+    Args:
+        frame: a row a proxy and network: proxy, accuracy, truth, norm, pooling.
+    """
+    panels = frame["proxy"].nunique()
+    grid = sns.relplot(
+        frame,
+        x="accuracy",
+        y="truth",
+        hue="norm",
+        hue_order=[norm for norm in NORMS if norm in set(frame["norm"])],
+        style="pooling",
+        style_order=[pooling for pooling in POOLINGS if pooling in set(frame["pooling"])],
+        col="proxy",
+        col_wrap=min(panels, 3),
+        palette="colorblind",
+        height=3.6,
+        s=28,
+        alpha=0.75,
+        linewidth=0,
+        facet_kws={"sharex": False},
+    )
+    grid.set_axis_labels("accuracy on the proxy (%)", "on the whole dataset (%)")
+    grid.set_titles("{col_name}")
+    return grid.figure
+
+
+def growth(frame: pd.DataFrame) -> plt.Figure:
+    """How Spearman's correlation grows with the training on the proxy.
+
+    Args:
+        frame: a row a proxy and look: proxy, steps, spearman, low, high.
+    """
+    methods = sorted_methods(frame["proxy"])
+    colours = dict(zip(methods, sns.color_palette("colorblind", len(methods)), strict=True))
+    figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
+    for name in methods:
+        part = frame[frame["proxy"] == name].sort_values("steps")
+        axis.plot(part["steps"], part["spearman"], "o-", color=colours[name], label=name)
+        axis.fill_between(part["steps"], part["low"], part["high"], color=colours[name], alpha=0.1)
+    axis.set(xlabel="training steps on the proxy", ylabel="Spearman's correlation, all networks")
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(sorted(frame["steps"].unique()), sorted(frame["steps"].unique()))
+    axis.legend(fontsize=9)
+    return figure
+
+
+def digest(drawing: Drawing) -> str:
     """Of what a figure shows."""
-    return hashlib.sha256((title + frame.to_csv(index=False)).encode()).hexdigest()
+    shown = drawing.kind + drawing.title + drawing.frame.to_csv(index=False)
+    return hashlib.sha256(shown.encode()).hexdigest()
 
 
 def drawn_from(path: Path) -> str | None:

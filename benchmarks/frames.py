@@ -7,20 +7,29 @@ import pandas as pd
 
 from benchmarks.record import Record
 
-ORDER = ("random", "herding", "dm", "datadam")
+ORDER = ("random", "herding", "kcenter", "dm", "datadam")
 """Methods in the order of the tables; any others follow."""
+LAST = ("early-stopping", "whole")
+"""The whole dataset comes last."""
 
 
 def sorted_methods(labels: pd.Series) -> list[str]:
     """The labels that occur, in the order of `ORDER`, variants after their method."""
     known = {name: place for place, name in enumerate(ORDER)}
-    return sorted(labels.unique(), key=lambda x: (known.get(x.split()[0], len(known)), x))
+    known |= {name: len(ORDER) + 1 + place for place, name in enumerate(LAST)}
+    return sorted(labels.unique(), key=lambda x: (known.get(x.split()[0], len(ORDER)), x))
 
 
 def label(record: Record) -> str:
     """`datadam`, or with what was changed of its preset, `datadam power=1`."""
     variant = record.cell.get("variant", {})
     return " ".join([record.cell["method"], *(f"{k}={v}" for k, v in sorted(variant.items()))])
+
+
+def commit(record: Record) -> str:
+    """Of the code, shortened; `+` marks uncommitted changes."""
+    found = record.provenance
+    return (found["commit"] or "unknown")[:7] + ("" if found["clean"] else "+")
 
 
 def continual_frame(
@@ -47,8 +56,7 @@ def continual_frame(
                 "KB": round(cost["stored_bytes"] / 1024, 1),
                 "distil s": round(cost["seconds"].get("distil", 0.0), 1),
                 "train s": round(cost["seconds"]["train"], 1),
-                "commit": (record.provenance["commit"] or "unknown")[:7]
-                + ("" if record.provenance["clean"] else "+"),
+                "commit": commit(record),
             }
         )
     frame = pd.DataFrame(rows)
@@ -119,6 +127,7 @@ def published(record: Record, reported: pd.DataFrame) -> tuple[float, float]:
         classes = classes_of(record)
     rows = reported[
         (reported["experiment"] == experiment)
+        & (reported["metric"] == "accuracy")
         & (reported["dataset"] == protocol["dataset"])
         & (reported["ipc"] == cell["ipc"])
         & (reported["method"] == cell["method"])

@@ -26,6 +26,7 @@ LIBRARIES = (
     "torch",
     "torchvision",
     "avalanche-lib",
+    "nni",
     "numpy",
     "safetensors",
     "scikit-learn",
@@ -67,8 +68,8 @@ class Record:
             self.kind,
             self.protocol["dataset"],
             self.cell["method"],
-            f"ipc{self.cell['ipc']}",
         ]
+        parts += [] if self.cell["ipc"] is None else [f"ipc{self.cell['ipc']}"]
         parts += [self.protocol["strategy"]] if "strategy" in self.protocol else []
         return "-".join([*parts, _key([self.protocol, self.cell])]) + ".json"
 
@@ -92,14 +93,21 @@ def read(folders: Sequence[Path]) -> list[Record]:
     Raises:
         Mistake: a file there is no record.
     """
-    found: dict[str, Record] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("*.json")):
-            try:
-                found[path.name] = Record(**json.loads(path.read_text()))
-            except (OSError, ValueError, TypeError) as error:
-                raise Mistake(f"{path} is not a record ({error}); remove it") from error
+    paths = [path for folder in folders for path in sorted(folder.glob("*.json"))]
+    found = {path.name: read_one(path) for path in paths}
     return [found[name] for name in sorted(found)]
+
+
+def read_one(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        Mistake: no such file, or no record.
+    """
+    try:
+        return Record(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise Mistake(f"{path} is not a record ({error}); remove it") from error
 
 
 def _key(value: Any) -> str:

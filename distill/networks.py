@@ -86,6 +86,7 @@ class ConvNet(nn.Module):
     def __init__(self, spec: Spec, shape: tuple[int, int, int], classes: int) -> None:
         """For images of `shape` (C, H, W); `classes` outputs."""
         super().__init__()
+        self.spec = spec
         channels, height, width = shape
         self.convolutions, self.norms = nn.ModuleList(), nn.ModuleList()
         self.activation = ACTIVATIONS[spec.activation]()

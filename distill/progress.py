@@ -31,7 +31,7 @@ class Progress:
         self.began = self.shown = time.monotonic()
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        """`steps` more are done; `note` is the figure of the moment, such as the loss."""
+        """`steps` more are done, 0 to show life; `note` is the figure of the moment."""
         self.done += steps
         now = time.monotonic()
         over = self.done >= self.total
@@ -39,8 +39,11 @@ class Progress:
             return
         self.shown = now
         spent = now - self.began
-        left = spent / self.done * max(self.total - self.done, 0)
-        line = f"{self.stage}  {self.done}/{self.total}  {clock(spent)}, {clock(left)} left  {note}"
+        line = f"{self.stage}  {self.done}/{self.total}  {clock(spent)}"
+        if self.done:
+            left = spent / self.done * max(self.total - self.done, 0)
+            line += f", {clock(left)} left"
+        line += f"  {note}"
         if self.terminal:
             self.stream.write("\r" + line.ljust(self.width) + ("\n" if over else ""))
             self.width = 0 if over else len(line)

@@ -1,6 +1,7 @@
 """The only training loop of the suite: several networks on one set of images."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -35,6 +36,10 @@ class Recipe:
     def rate_at(self, epoch: int) -> float:
         """The learning rate of `epoch`, counted from 0."""
         return self.rate if epoch < (self.epochs + 1) // 2 else self.rate * self.drop
+
+    def batches(self, images: int) -> int:
+        """Mini-batches in one pass over so many images."""
+        return -(-images // self.batch)
 
     def optimiser(self, module: nn.Module) -> torch.optim.SGD:
         """SGD over all parameters of `module`."""
@@ -88,7 +93,7 @@ class Batches:
         self.recipe, self.generators = recipe, generators
 
     def __len__(self) -> int:
-        return -(-len(self.images) // self.recipe.batch)
+        return self.recipe.batches(len(self.images))
 
     def orders(self, count: int) -> Tensor:
         """[K, count] on the device of the images: a permutation for each network."""
@@ -113,6 +118,44 @@ def streams(seed: int, count: int, *purpose: str | int) -> list[torch.Generator]
     return [generator(seed, "train", *purpose, k) for k in range(count)]
 
 
+def training(
+    networks: Sequence[nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    *,
+    recipe: Recipe,
+    seed: int,
+    steps: int | None = None,
+) -> Iterator[tuple[int, Tensor]]:
+    """Train every network on all the images, in place, one optimiser step at a time.
+
+    Args:
+        networks: on the device of the images; each learns as if alone, from its own stream.
+        images: float [N, C, H, W], normalised.
+        labels: int64 [N].
+        steps: stop after so many, whatever the recipe's epochs; the rate then falls after half of
+            them.
+
+    Yields:
+        After each step: the steps done, and the loss [] summed over the networks.
+    """
+    stack = Stack(networks).train()
+    optimiser = recipe.optimiser(stack)
+    batches = Batches(images, labels, recipe=recipe, generators=streams(seed, len(networks)))
+    in_steps = dataclasses.replace(recipe, epochs=steps) if steps else None
+    done, total = 0, steps or recipe.epochs * len(batches)
+    while done < total:
+        for x, y in itertools.islice(batches, total - done):
+            epoch = done // len(batches)
+            set_rate(optimiser, in_steps.rate_at(done) if in_steps else recipe.rate_at(epoch))
+            loss = cross_entropy(stack(x), y)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            done += 1
+            yield done, loss.detach()
+
+
 def fit(
     networks: Sequence[nn.Module],
     images: Tensor,
@@ -122,25 +165,10 @@ def fit(
     seed: int,
     progress: Progress | None = None,
 ) -> None:
-    """Train every network on all the images, in place.
-
-    Args:
-        networks: on the device of the images; each learns as if alone, from its own stream.
-        images: float [N, C, H, W], normalised.
-        labels: int64 [N].
-        progress: `fit` reports one step an epoch to a stage its caller has started.
-    """
-    stack = Stack(networks).train()
-    optimiser = recipe.optimiser(stack)
-    batches = Batches(images, labels, recipe=recipe, generators=streams(seed, len(networks)))
-    for epoch in range(recipe.epochs):
-        set_rate(optimiser, recipe.rate_at(epoch))
-        for x, y in batches:
-            loss = cross_entropy(stack(x), y)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        if progress is not None:
+    """Do the whole of `training`; `progress` has been started by the caller and counts epochs."""
+    epoch = recipe.batches(len(images))
+    for done, loss in training(networks, images, labels, recipe=recipe, seed=seed):
+        if progress is not None and done % epoch == 0:
             progress.advance(note=f"loss {loss.item() / len(networks):.3f}")
 
 
@@ -152,11 +180,16 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 @torch.inference_mode()
 def predictions(networks: Sequence[nn.Module], images: Tensor, *, chunk: int = 100) -> Tensor:
-    """int64 [K, N] on the CPU: the class that each network gives to each normalised image."""
+    """int64 [K, N] on the CPU: the class that each network gives to each normalised image.
+
+    Networks that were being trained can go on: each is left in the mode it was in.
+    """
     found = []
     for network in networks:
+        mode = network.training
         network.eval()
         found.append(torch.cat([network(part).argmax(1) for part in images.split(chunk)]))
+        network.train(mode)
     return torch.stack(found).cpu()
 
 

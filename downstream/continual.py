@@ -160,7 +160,7 @@ class MixedBatches(train.Batches):
         self.memory = memory
 
     def __len__(self) -> int:
-        return -(-(len(self.images) - self.memory) // self.recipe.batch)
+        return self.recipe.batches(len(self.images) - self.memory)
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         current = len(self.images) - self.memory

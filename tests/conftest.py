@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import downstream  # noqa: F401  (tells NNI how to be imported, before any test does)
 from distill import datasets, registry
 from distill.images import Data, Normalisation
 from distill.mistake import one_line

@@ -36,13 +36,21 @@ def test_imports_run_one_way(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["distill", "benchmarks.continual", "benchmarks.classification", "benchmarks.cost"]
+    "module",
+    [
+        "distill",
+        "benchmarks.continual",
+        "benchmarks.classification",
+        "benchmarks.cost",
+        "benchmarks.nas",
+    ],
 )
 def test_help_is_readable_and_imports_nothing_heavy(module):
     code = (
         "import runpy, sys; sys.argv = ['x', '--help']\n"
+        "heavy = {'torch', 'pandas', 'avalanche', 'nni'}\n"
         f"try: runpy.run_module({module!r}, run_name='__main__', alter_sys=True)\n"
-        "finally: print('HEAVY', *sorted({'torch', 'pandas', 'avalanche'} & set(sys.modules)))"
+        "finally: print('HEAVY', *sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from benchmarks import figures, frames, tables
+from benchmarks.pages import Drawing, describe
 from benchmarks.record import Record, read
 from benchmarks.tables import RESULTS, Tables
 from distill.mistake import Mistake
@@ -110,7 +111,7 @@ def test_check_names_what_is_stale_and_regenerating_mends_it(results, capsys):
 def test_a_figure_edited_by_hand_or_of_other_data_is_stale(results):
     (path,) = (results / "figures").glob("*2steps*.png")
     frame = frames.curve_frame([record(shift=1.0)])
-    path.write_bytes(figures.curves(frame, tables.describe(record())))
+    path.write_bytes(figures.draw(Drawing("curves", frame, describe(record()))))
     assert tables.stale(results) == [path]
 
 

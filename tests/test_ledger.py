@@ -1,0 +1,104 @@
+"""Finished trials survive anything."""
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from distill.mistake import Mistake
+from downstream.ledger import Ledger
+
+
+def row(network, status="trained"):
+    return {"network": network, "status": status, "accuracy": 50.0}
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path, "digits-random", {"seed": 0})
+
+
+def again(ledger):
+    return Ledger(ledger.path.parent, "digits-random", ledger.settings)
+
+
+def test_rows_come_back(ledger):
+    ledger.add(row("a"))
+    ledger.add(row("b"))
+    assert again(ledger).rows == {"a": row("a"), "b": row("b")}
+
+
+def test_other_settings_are_another_file(ledger, tmp_path):
+    ledger.add(row("a"))
+    assert Ledger(tmp_path, "digits-random", {"seed": 1}).rows == {}
+
+
+def test_a_torn_last_line_is_dropped_and_written_over(ledger):
+    ledger.add(row("a"))
+    ledger.add(row("b"))
+    ledger.path.write_bytes(ledger.path.read_bytes()[:-7])
+    found = again(ledger)
+    assert list(found.rows) == ["a"]
+    found.add(row("c"))
+    assert list(again(ledger).rows) == ["a", "c"]
+
+
+def test_a_line_damaged_in_the_middle_is_named(ledger):
+    ledger.add(row("a"))
+    ledger.add(row("b"))
+    lines = ledger.path.read_bytes().splitlines(keepends=True)
+    ledger.path.write_bytes(b"".join([lines[0], b"{?\n", lines[2]]))
+    with pytest.raises(Mistake, match="damaged at line 2"):
+        again(ledger)
+
+
+def test_failed_trials_are_tried_again_and_diverged_ones_not(ledger):
+    for status in ("trained", "diverged", "failed"):
+        ledger.add(row(status, status))
+    assert ledger.finished("trained") and ledger.finished("diverged")
+    assert ledger.finished("failed") is None and ledger.finished("unknown") is None
+    ledger.add(row("failed"))
+    assert again(ledger).finished("failed") == row("failed")
+
+
+def test_a_full_disk_is_one_line_and_loses_no_row(ledger, monkeypatch):
+    ledger.add(row("a"))
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(Mistake, match="No space left.*make room, then run"):
+            ledger.add(row("b"))
+    assert "b" not in ledger.rows
+    ledger.add(row("c"))
+    assert list(again(ledger).rows) == ["a", "c"]
+
+
+def test_a_second_process_waits_and_then_sees_what_the_first_did(ledger):
+    code = (
+        "import sys; from pathlib import Path; from downstream.ledger import Ledger\n"
+        "ledger = Ledger(Path(sys.argv[1]), 'digits-random', {'seed': 0})\n"
+        "with ledger.held(print):\n"
+        "    print('held', flush=True); sys.stdin.readline()\n"
+        "    ledger.add({'network': 'a', 'status': 'trained'})"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(ledger.path.parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout.readline() == "held\n"
+    waited = []
+
+    def waiting():
+        waited.append(dict(ledger.rows))
+        threading.Timer(0.2, lambda: other.communicate("go\n")).start()
+
+    with ledger.held(waiting):
+        assert waited == [{}] and list(ledger.rows) == ["a"]
