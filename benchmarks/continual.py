@@ -64,11 +64,11 @@ def main(args: list[str]) -> None:
     command, flags = parse(Continual, args, prog=PROG)
     ready = prepare(command, flags)
 
-    from benchmarks import tables
+    from benchmarks import report
     from benchmarks.record import provenance
 
     record = run(ready, provenance("benchmarks.continual", args, ready.device))
-    tables.publish(record, command.out)
+    report.publish(record, command.out)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,9 @@ def draw(drawing: Drawing) -> bytes:
 
     What comes after the first colon of the title stands on a second line.
     """
-    functions = {f.__name__: f for f in (curves, correlation, scatter, growth)}
+    functions = {
+        f.__name__: f for f in (curves, correlation, scatter, growth, cost_growth, tradeoff)
+    }
     with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
         figure = functions[drawing.kind](drawing.frame)
         title = drawing.title.replace(": ", "\n", 1)
@@ -140,6 +142,69 @@ def growth(frame: pd.DataFrame) -> plt.Figure:
     axis.set_xscale("log", base=2)
     axis.set_xticks(sorted(frame["steps"].unique()), sorted(frame["steps"].unique()))
     axis.legend(fontsize=9)
+    return figure
+
+
+def cost_growth(frame: pd.DataFrame) -> plt.Figure:
+    """Time of a step against each size, with the floor of arithmetic.
+
+    Args:
+        frame: a row a size: varied, count, ms, floor ms.
+    """
+    long = frame.rename(columns={"ms": "measured", "floor ms": "arithmetic alone"}).melt(
+        ["varied", "count"], value_name="ms", var_name="time"
+    )
+    grid = sns.relplot(
+        long,
+        x="count",
+        y="ms",
+        hue="time",
+        style="time",
+        col="varied",
+        kind="line",
+        markers=True,
+        dashes=False,
+        palette="colorblind",
+        height=3.4,
+        facet_kws={"sharex": False, "sharey": False},
+    )
+    grid.set(xlim=(0, None), ylim=(0, None))
+    grid.set_titles("")
+    for name, axis in grid.axes_dict.items():
+        axis.set_xlabel(name)
+    grid.set_axis_labels(y_var="ms a step")
+    return grid.figure
+
+
+def tradeoff(frame: pd.DataFrame) -> plt.Figure:
+    """Accuracy against the seconds that making a set took: a line for each kind of targets.
+
+    Args:
+        frame: a row a record: ipc, targets, seconds, accuracy, error.
+    """
+    kinds = sorted(frame["targets"].unique(), key=lambda name: (name != "fresh", len(name), name))
+    colours = dict(zip(kinds, sns.color_palette("colorblind", len(kinds)), strict=True))
+    panels = sorted(frame["ipc"].unique())
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(5.2 * len(panels), 3.8), squeeze=False, layout="constrained"
+    )
+    for axis, ipc in zip(axes[0], panels, strict=True):
+        for name in kinds:
+            part = frame[(frame["ipc"] == ipc) & (frame["targets"] == name)].sort_values("seconds")
+            axis.errorbar(
+                part["seconds"],
+                part["accuracy"],
+                yerr=part["error"],
+                fmt="o-",
+                color=colours[name],
+                label=name,
+                capsize=3,
+                markersize=4,
+            )
+        axis.set_xscale("log")
+        axis.set(title=f"{ipc} images a class", xlabel="seconds to make a set")
+    axes[0][0].set_ylabel("accuracy (%)")
+    axes[0][-1].legend(fontsize=8)
     return figure
 
 

@@ -1,11 +1,13 @@
 """Records as the rows of pandas frames, with the published figures beside them."""
 
 import math
+import statistics
 from collections.abc import Sequence
 
 import pandas as pd
 
 from benchmarks.record import Record
+from distill.networks import parse
 
 ORDER = ("random", "herding", "kcenter", "dm", "datadam")
 """Methods in the order of the tables; any others follow."""
@@ -113,6 +115,41 @@ def classification_frame(records: Sequence[Record], reported: pd.DataFrame) -> p
             }
         )
     return pd.DataFrame(rows).sort_values(["dataset", "ipc", "ZCA", "method"])
+
+
+def tradeoff_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """A row a record of DataDAM whose cost can be compared: seconds a set against accuracy.
+
+    These are the records on CIFAR-10, without ZCA, of networks of width 32, that vary the steps,
+    the targets and the real images alone. error: the standard error of the mean over the sets.
+    """
+    rows = []
+    for record in records:
+        protocol, cell = record.protocol, record.cell
+        varied = {"iterations", "networks", "real_batch"}
+        if (
+            cell["method"] == "datadam"
+            and protocol["dataset"] == "cifar10"
+            and not protocol["zca"]
+            and parse(protocol["network"]).width == 32
+            and varied.issuperset(cell["variant"])
+        ):
+            config, sets = cell["config"], record.metrics["accuracies"]
+            means = [sum(own) / len(own) for own in sets]
+            kind = f"{config['networks']} bought" if config["networks"] else "fresh"
+            if config["real_batch"] != 128:
+                kind += f", {config['real_batch']} real"
+            rows.append(
+                {
+                    "ipc": cell["ipc"],
+                    "targets": kind,
+                    "steps": config["iterations"],
+                    "seconds": record.cost["seconds"]["distil"] / len(sets),
+                    "accuracy": record.metrics["accuracy"],
+                    "error": statistics.stdev(means) / len(means) ** 0.5 if len(means) > 1 else 0.0,
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def published(record: Record, reported: pd.DataFrame) -> tuple[float, float]:

@@ -19,7 +19,7 @@ def load(command: Any) -> tuple["Data", "torch.device"]:
             there, or fewer of them than `ipc` a class.
     """
     from distill import datasets, registry
-    from distill.device import choose, limit_threads
+    from distill.device import choose, tune
     from distill.files import require_writable
     from distill.synthetic import require_ipc
 
@@ -28,5 +28,5 @@ def load(command: Any) -> tuple["Data", "torch.device"]:
     require_writable(command.out / "records")
     data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
     require_ipc(data.train, command.ipc)
-    limit_threads(device, data.train.shape)
+    tune(device, data.train.shape)
     return data, device

@@ -82,11 +82,11 @@ def main(args: list[str]) -> None:
     command, flags = parse(Nas, args, prog=PROG)
     ready = prepare(command, flags)
 
-    from benchmarks import tables
+    from benchmarks import report
     from benchmarks.record import provenance
 
     record = run(ready, provenance("benchmarks.nas", args, ready.device))
-    tables.publish(record, command.out)
+    report.publish(record, command.out)
 
 
 @dataclasses.dataclass(frozen=True)

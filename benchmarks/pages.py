@@ -124,7 +124,12 @@ def classification_page(records: Sequence[Record], reported: pd.DataFrame) -> Pa
     """Of all records of networks trained on a set alone."""
     frame = frames.classification_frame(records, reported)
     title = "Accuracy of networks trained on the small set alone"
-    return Page(title, [frame], CLASSIFICATION_NOTE, frame, frame, {}, made_with(records))
+    drawings = {}
+    if len(costs := frames.tradeoff_frame(records)):
+        drawings["-seconds"] = Drawing(
+            "tradeoff", costs, "DataDAM on CIFAR-10, networks of width 32"
+        )
+    return Page(title, [frame], CLASSIFICATION_NOTE, frame, frame, drawings, made_with(records))
 
 
 # ------------------------------------------------------------------ architecture search
@@ -204,11 +209,32 @@ def nas_search_page(records: Sequence[Record], reported: pd.DataFrame) -> Page:
     return Page(title, [shown], SEARCH_NOTE, frame, shown, {}, made_with(records))
 
 
+# ------------------------------------------------------------------ cost
+
+
+def cost_page(records: Sequence[Record], reported: pd.DataFrame) -> Page:
+    """Of one table of `benchmarks.cost`: the last run, and the machine that it ran on."""
+    (record,) = records
+    found, made = record.metrics, record.provenance
+    hardware = made["hardware"]
+    where = f"{hardware['gpu'] or hardware['cpu']}, {hardware['cores']} cores"
+    note = (
+        f"{found['note']}\nMeasured on {made['date'][:10]}: {where}, torch "
+        f"{made['versions']['torch']}, Python {made['python']}, commit {frames.commit(record)}.\n"
+    )
+    frame = pd.DataFrame(found["rows"])
+    drawings = {}
+    if "varied" in frame:
+        drawings[""] = Drawing("cost_growth", frame, found["title"])
+    return Page(found["title"], [frame], note, frame, frame, drawings, made_with(records))
+
+
 PAGES = {
     "continual": continual_page,
     "classification": classification_page,
     "nas": nas_page,
     "nas-search": nas_search_page,
+    "cost": cost_page,
 }
 
 
@@ -217,6 +243,8 @@ def name_of(record: Record) -> str:
     p = record.protocol
     if record.kind == "classification":
         return record.kind
+    if record.kind == "cost":
+        return f"{record.kind}-{p['part']}-{p['device']}"
     parts = [record.kind, p["dataset"]]
     if record.kind == "continual":
         parts += [f"{p['steps']}steps", p["strategy"]]

@@ -64,12 +64,11 @@ class Record:
     @property
     def name(self) -> str:
         """The file name: the same run gets the same name."""
-        parts = [
-            self.kind,
-            self.protocol["dataset"],
-            self.cell["method"],
-        ]
-        parts += [] if self.cell["ipc"] is None else [f"ipc{self.cell['ipc']}"]
+        if self.kind == "cost":
+            parts = [self.kind, self.protocol["part"]]
+        else:
+            parts = [self.kind, self.protocol["dataset"], self.cell["method"]]
+            parts += [] if self.cell["ipc"] is None else [f"ipc{self.cell['ipc']}"]
         parts += [self.protocol["strategy"]] if "strategy" in self.protocol else []
         return "-".join([*parts, _key([self.protocol, self.cell])]) + ".json"
 

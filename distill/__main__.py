@@ -48,7 +48,7 @@ def main(args: list[str]) -> None:
 
     # Only now what takes seconds to import.
     from distill import datasets, registry
-    from distill.device import choose, limit_threads
+    from distill.device import choose, tune
     from distill.files import require_writable
     from distill.images import whitened
     from distill.progress import Progress
@@ -60,7 +60,7 @@ def main(args: list[str]) -> None:
     device = choose(command.device)
     require_writable(command.out.parent)
     data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
-    limit_threads(device, data.train.shape)
+    tune(device, data.train.shape)
     if command.zca:
         data = whitened(data)
     made = registry.load("methods", command.method).distill(

@@ -30,9 +30,13 @@ class Draw:
     operation: Tensor
     numbers: Tensor
 
-    def to(self, device: torch.device) -> "Draw":
-        """The draw on another device."""
-        return Draw(self.operation.to(device), self.numbers.to(device))
+    def to(self, images: Tensor) -> "Draw":
+        """The draw on the device of `images` and in their precision."""
+        return Draw(self.operation.to(images.device), self.numbers.to(images))
+
+    def of(self, groups: slice) -> "Draw":
+        """What was drawn for some of the groups."""
+        return Draw(self.operation[groups], self.numbers[groups])
 
 
 def draw(generators: list[torch.Generator], images: int = 1) -> Draw:

@@ -11,6 +11,7 @@ depend on which other classes are distilled with it.
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -38,10 +39,9 @@ class Vectors(NamedTuple):
 Statistic = Callable[[ConvNet, Tensor], list[Vectors]]
 """From a network and normalised images [B, C, H, W] to the terms of the loss."""
 
-CHUNK = 16
-"""Real images in one forward pass: small chunks stay in the cache (CPU)."""
-BATCH = 256
-"""Synthetic images in one backward pass: bounds the memory."""
+ACTIVATIONS = {"cpu": 2**21, "cuda": 2**28}
+"""How many numbers one layer's activations may have at a time: a few images of 32x32 at width 128
+stay in a CPU's cache; a GPU wants much. It bounds the memory of both sides."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +101,7 @@ def match(
         if getattr(config, name) < least:
             flag = name.replace("_", "-")
             raise Mistake(f"--method.{flag} {getattr(config, name)}: give {least} or more")
-    run = _Run(statistic, real, config, seed, device)
+    run = Run(statistic, real, config, seed, device)
     images = run.first_images(ipc).requires_grad_()
     optimiser = torch.optim.SGD([images], lr=config.rate, momentum=config.momentum)
     if config.networks:
@@ -125,14 +125,14 @@ def match(
     return made_by(method, real, ipc=ipc, config=config, seed=seed, images=pixels, labels=labels)
 
 
-class _Target(NamedTuple):
+class Target(NamedTuple):
     """What one random network asks of the synthetic images."""
 
     draws: Draw  # of G classes
     means: list[Tensor]  # one [G, D] a term
 
 
-class _Run:
+class Run:
     """The parts of one distillation that do not change from step to step."""
 
     def __init__(
@@ -142,15 +142,19 @@ class _Run:
         config: Config,
         seed: int,
         device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self.statistic, self.real, self.config = statistic, real, config
-        self.seed, self.device = seed, device
+        self.seed, self.device, self.dtype = seed, device, dtype
         self.pixels = [real.of_class(label) for label in real.present]
         spec = parse(config.network)
         first = generator(seed, "network", 0)
         self.network = build(spec, real.shape, classes=len(real.classes), generator=first)
-        self.network.to(device).requires_grad_(False)
-        self.bought: dict[int, _Target] = {}
+        self.network.to(device, dtype).requires_grad_(False)
+        self.bought: dict[int, Target] = {}
+        largest = spec.width * math.prod(real.shape[1:])
+        most = ACTIVATIONS.get(device.type, ACTIVATIONS["cuda"])
+        self.chunk = sys.maxsize if config.couples_classes else max(1, most // largest)
 
     def first_images(self, ipc: int) -> Tensor:
         """[classes, ipc, C, H, W], normalised."""
@@ -161,7 +165,7 @@ class _Run:
             starts[self.config.start](pixels, ipc, generator(self.seed, "start", label))
             for label, pixels in zip(self.real.present, self.pixels, strict=True)
         ]
-        return torch.stack(drawn).to(self.device)
+        return torch.stack(drawn).to(self.device, self.dtype)
 
     def _real_start(self, pixels: Tensor, ipc: int, stream: torch.Generator) -> Tensor:
         chosen = torch.randperm(len(pixels), generator=stream)[:ipc]
@@ -174,47 +178,51 @@ class _Run:
         """Make the network the k-th random one. It depends on the seed and on k alone."""
         initialise(self.network, generator=generator(self.seed, "network", k))
 
-    def target(self, k: int) -> _Target:
+    def target(self, k: int) -> Target:
         """Draw for network k, and the class means of the real images in it."""
         self.settle(k)
         streams = [generator(self.seed, "target", k, label) for label in self.real.present]
         draws = draw(streams)
         with torch.inference_mode():
-            if self.config.couples_classes:
-                means = self._coupled_means(streams, draws)
-            else:
-                means = [self._class_means(c, streams[c], draws) for c in range(len(streams))]
+            means = self._class_means(streams, draws)
         # Cloned out of inference mode, so that autograd may use them.
-        return _Target(
-            draws.to(self.device),
-            [torch.stack(m).clone() for m in zip(*means, strict=True)],
-        )
+        return Target(draws, [mean.clone() for mean in means])
 
-    def _real_images(self, c: int, stream: torch.Generator, draws: Draw) -> Tensor:
-        """[B, C, H, W]: drawn without replacement from the c-th class, normalised, augmented."""
-        chosen = torch.randperm(len(self.pixels[c]), generator=stream)[: self.config.real_batch]
-        images = self.real.normalisation(self.pixels[c][chosen].to(self.device))
-        if not self.config.augmented:
-            return images
-        own = Draw(draws.operation[c : c + 1], draws.numbers[c : c + 1]).to(self.device)
-        return augment(images[None], own)[0]
+    def _class_means(self, streams: list[torch.Generator], draws: Draw) -> list[Tensor]:
+        """The mean [G, D] of each term over the real images of every class."""
+        counts = torch.zeros(len(streams), 1, device=self.device, dtype=self.dtype)
+        sums: list[Tensor] = []
+        for images, places in self._real_chunks(streams, draws):
+            terms = [v.rows for v in self.statistic(self.network, images)]
+            sums = sums or [rows.new_zeros(len(streams), rows.shape[1]) for rows in terms]
+            for total, rows in zip(sums, terms, strict=True):
+                total.index_add_(0, places, rows)
+            counts.index_add_(0, places, counts.new_ones(len(places), 1))
+        return [total / counts for total in sums]
 
-    def _class_means(self, c: int, stream: torch.Generator, draws: Draw) -> list[Tensor]:
-        """The mean [D] of each term over the real images of the c-th class."""
-        images = self._real_images(c, stream, draws)
-        chunk = CHUNK if self.device.type == "cpu" else 1024
-        sums = [
-            [v.rows.sum(0) for v in self.statistic(self.network, part)]
-            for part in images.split(chunk)
-        ]
-        return [torch.stack(term).sum(0) / len(images) for term in zip(*sums, strict=True)]
+    def _real_chunks(
+        self, streams: list[torch.Generator], draws: Draw
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Real images [B, C, H, W], drawn, normalised and augmented, and [B] which class they are.
 
-    def _coupled_means(self, streams: list[torch.Generator], draws: Draw) -> list[list[Tensor]]:
-        """The same for all classes in one forward pass, as batch norm needs."""
-        parts = [self._real_images(c, s, draws) for c, s in enumerate(streams)]
-        terms = self.statistic(self.network, torch.cat(parts))
-        split = [v.rows.split([len(p) for p in parts]) for v in terms]
-        return [[rows.mean(0) for rows in of_class] for of_class in zip(*split, strict=True)]
+        Each is a piece of one class or several whole classes, as fits.
+        """
+        pieces: list[Tensor] = []
+        places: list[int] = []
+        for c, (pixels, stream) in enumerate(zip(self.pixels, streams, strict=True)):
+            chosen = torch.randperm(len(pixels), generator=stream)[: self.config.real_batch]
+            for part in chosen.split(self.chunk):
+                if pieces and len(places) + len(part) > self.chunk:
+                    yield torch.cat(pieces), torch.tensor(places, device=self.device)
+                    pieces, places = [], []
+                pieces.append(self._real_images(pixels[part], draws.of(slice(c, c + 1))))
+                places += [c] * len(part)
+        yield torch.cat(pieces), torch.tensor(places, device=self.device)
+
+    def _real_images(self, pixels: Tensor, drawn: Draw) -> Tensor:
+        """Images [B, C, H, W] of one class as the network is to see them."""
+        images = self.real.normalisation(pixels.to(self.device)).to(self.dtype)
+        return augment(images[None], drawn.to(images))[0] if self.config.augmented else images
 
     def backward(self, images: Tensor, step: int) -> tuple[float, list[Vectors]]:
         """Add the gradient of the loss at `step` to `images.grad`; images [G, ipc, C, H, W].
@@ -228,23 +236,23 @@ class _Run:
             self.settle(k)
         else:
             target = self.target(step)
-        total = 0.0
+        total = images.new_zeros(())
+        draws = target.draws.to(images)
         for classes in self._groups(images):
             view = images[classes]
-            drawn = Draw(target.draws.operation[classes], target.draws.numbers[classes])
-            batch = augment(view, drawn) if self.config.augmented else view
+            batch = augment(view, draws.of(classes)) if self.config.augmented else view
             terms = self.statistic(self.network, batch.flatten(0, 1))
             loss = images.new_zeros(())
             for vectors, mean in zip(terms, target.means, strict=True):
                 own = vectors.rows.view(*batch.shape[:2], -1).mean(1)
                 loss = loss + vectors.weight * (own - mean[classes]).square().sum()
             loss.backward()
-            total += loss.item()
-        return total, terms
+            total += loss.detach()
+        return total.item(), terms
 
     def _groups(self, images: Tensor) -> Iterator[slice]:
-        """All classes, a few at a time; all at once where they are coupled."""
+        """All classes, as many at a time as fit."""
         classes, ipc = images.shape[:2]
-        at_once = classes if self.config.couples_classes else max(1, BATCH // ipc)
+        at_once = max(1, self.chunk // ipc)
         for first in range(0, classes, at_once):
             yield slice(first, first + at_once)

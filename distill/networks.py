@@ -8,18 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from distill.mistake import Mistake, unknown
+from distill.pooling import AveragePool
 
 NORMS = ("none", "batch", "layer", "instance", "group")
 ACTIVATIONS = {
     "sigmoid": nn.Sigmoid,
-    "relu": nn.ReLU,
-    "leakyrelu": lambda: nn.LeakyReLU(0.01),
+    "relu": lambda: nn.ReLU(inplace=True),
+    "leakyrelu": lambda: nn.LeakyReLU(0.01, inplace=True),
     "swish": nn.SiLU,
 }
+"""In place where that is possible: nothing else reads what they are given."""
 POOLINGS = {
     "none": nn.Identity,
     "max": lambda: nn.MaxPool2d(2),
-    "avg": lambda: nn.AvgPool2d(2),
+    "avg": AveragePool,
 }
 
 

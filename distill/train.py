@@ -2,15 +2,20 @@
 
 import dataclasses
 import itertools
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distill.augment import augment, draw
+from distill.networks import ConvNet
 from distill.progress import Progress
 from distill.seeding import generator
+from distill.stack import stack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,18 +55,6 @@ class Recipe:
             weight_decay=self.weight_decay,
             fused=True,
         )
-
-
-class Stack(nn.Module):
-    """K networks side by side: [K, B, C, H, W] to logits [K, B, classes]."""
-
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Network k sees images[k]."""
-        return torch.stack([net(x) for net, x in zip(self.networks, images, strict=True)])
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -105,7 +98,7 @@ class Batches:
         images = self.images[chosen]
         if self.recipe.augmented:
             drawn = draw(self.generators, images=chosen.shape[1])
-            images = augment(images, drawn.to(images.device))
+            images = augment(images, drawn.to(images))
         return [images, self.labels[chosen]]
 
     def __iter__(self) -> Iterator[list[Tensor]]:
@@ -119,18 +112,18 @@ def streams(seed: int, count: int, *purpose: str | int) -> list[torch.Generator]
 
 
 def training(
-    networks: Sequence[nn.Module],
+    networks: Sequence[ConvNet],
     images: Tensor,
     labels: Tensor,
     *,
     recipe: Recipe,
-    seed: int,
+    generators: list[torch.Generator],
     steps: int | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Train every network on all the images, in place, one optimiser step at a time.
 
     Args:
-        networks: on the device of the images; each learns as if alone, from its own stream.
+        networks: on the device of the images; each learns as if alone, from its own generator.
         images: float [N, C, H, W], normalised.
         labels: int64 [N].
         steps: stop after so many, whatever the recipe's epochs; the rate then falls after half of
@@ -139,16 +132,16 @@ def training(
     Yields:
         After each step: the steps done, and the loss [] summed over the networks.
     """
-    stack = Stack(networks).train()
-    optimiser = recipe.optimiser(stack)
-    batches = Batches(images, labels, recipe=recipe, generators=streams(seed, len(networks)))
+    model = stack(networks, images.shape).train()
+    optimiser = recipe.optimiser(model)
+    batches = Batches(images, labels, recipe=recipe, generators=generators)
     in_steps = dataclasses.replace(recipe, epochs=steps) if steps else None
     done, total = 0, steps or recipe.epochs * len(batches)
     while done < total:
         for x, y in itertools.islice(batches, total - done):
             epoch = done // len(batches)
             set_rate(optimiser, in_steps.rate_at(done) if in_steps else recipe.rate_at(epoch))
-            loss = cross_entropy(stack(x), y)
+            loss = cross_entropy(model(x), y)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -157,7 +150,7 @@ def training(
 
 
 def fit(
-    networks: Sequence[nn.Module],
+    networks: Sequence[ConvNet],
     images: Tensor,
     labels: Tensor,
     *,
@@ -165,11 +158,44 @@ def fit(
     seed: int,
     progress: Progress | None = None,
 ) -> None:
-    """Do the whole of `training`; `progress` has been started by the caller and counts epochs."""
-    epoch = recipe.batches(len(images))
-    for done, loss in training(networks, images, labels, recipe=recipe, seed=seed):
-        if progress is not None and done % epoch == 0:
-            progress.advance(note=f"loss {loss.item() / len(networks):.3f}")
+    """Do the whole of `training`, on a CPU as many networks at a time as torch has threads.
+
+    A thread that trains networks of its own is worth more than one that shares every operation
+    (`python -m benchmarks.cost`). `progress` has been started by the caller and counts epochs.
+    """
+    parts = min(torch.get_num_threads(), len(networks)) if images.device.type == "cpu" else 1
+    shares = np.array_split(range(len(networks)), parts)
+    generators = streams(seed, len(networks))
+    stop = threading.Event()
+
+    def train_share(share: np.ndarray) -> None:
+        if parts > 1:
+            torch.set_num_threads(1)  # of this thread alone
+        epoch = recipe.batches(len(images))
+        steps = training(
+            [networks[k] for k in share],
+            images,
+            labels,
+            recipe=recipe,
+            generators=[generators[k] for k in share],
+        )
+        for done, loss in steps:
+            if stop.is_set():
+                return
+            if progress is not None and share[0] == 0 and done % epoch == 0:
+                progress.advance(note=f"loss {loss.item() / len(share):.3f}")
+
+    if parts == 1:
+        train_share(shares[0])
+        return
+    with ThreadPoolExecutor(parts) as pool:
+        running = [pool.submit(train_share, share) for share in shares]
+        try:
+            wait(running, return_when=FIRST_EXCEPTION)
+        finally:  # also when interrupted: a thread left alone would train to the end
+            stop.set()
+        for share in running:
+            share.result()
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -20,6 +20,7 @@ from distill.images import Data, ImageSet
 from distill.networks import build_many, parse
 from distill.progress import Progress
 from distill.seeding import generator
+from distill.stack import Grouped, Stack, stack
 from distill.synthetic import SyntheticSet, merge
 from downstream.metrics import OrderResult
 from downstream.protocol import Protocol, class_order, step_sizes
@@ -175,7 +176,7 @@ class MixedBatches(train.Batches):
 
 def fresh_networks(
     real: ImageSet, protocol: Protocol, order: int, step: int, device: torch.device
-) -> train.Stack:
+) -> Stack | Grouped:
     """The networks of one order and step, initialised from the seed, side by side."""
     streams = [
         generator(protocol.seed, "continual network", order, step, k)
@@ -184,7 +185,7 @@ def fresh_networks(
     networks = build_many(
         parse(protocol.network), real.shape, classes=len(real.classes), generators=streams
     )
-    return train.Stack(networks).to(device)
+    return stack([network.to(device) for network in networks], real.shape)
 
 
 def run_order(

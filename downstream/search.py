@@ -180,7 +180,7 @@ def _step_seconds(spec: Spec, job: Job, classes: int) -> float:
         job.images[:batch],
         job.labels[:batch],
         recipe=job.settings.recipe,
-        seed=0,
+        generators=train.streams(0, 1),
         steps=4,
     )
     began = 0.0

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from distill import datasets, train
+from distill.device import keep_memory
 from distill.images import Data, digest
 from distill.mistake import Mistake
 from distill.networks import ConvNet, initialise
@@ -115,6 +116,7 @@ def load(settings: Settings) -> Job:
     Raises:
         Mistake: they are not there, or not the same.
     """
+    keep_memory()
     torch.set_num_threads(settings.threads)
     root = Path(settings.data_root)
     data = datasets.load(settings.dataset, root=root, size=settings.image_size)
@@ -160,7 +162,7 @@ def _train(network: ConvNet, job: Job, found: dict[str, Any], watch: Callable[[i
         job.images,
         job.labels,
         recipe=settings.recipe,
-        seed=settings.seed,
+        generators=train.streams(settings.seed, 1),
         steps=settings.steps,
     )
     for done, loss in steps:

@@ -1,11 +1,12 @@
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
 
-from distill import registry
-from distill.augment import augment, draw
-from distill.methods import datadam
+from benchmarks import reference
+from distill import matching, registry
+from distill.methods import datadam, dm
 from distill.mistake import Mistake
 from distill.networks import build, parse
 from distill.seeding import generator
@@ -29,34 +30,59 @@ def test_batch_norm_couples_the_classes_and_says_so(digits, distil):
     assert not torch.allclose(every.images[every.labels == 3], alone.images, atol=1e-2)
 
 
-def plain_loss(images, real, config, seed, k):
-    """The paper's loss of every class for one network, written as the formulas have it.
+NORMS = ["none", "batch", "layer", "instance", "group"]
 
-    One full-batch pass with gradients, one class after another; images [G, ipc, C, H, W].
-    """
-    network = build(
-        parse(config.network), real.shape, classes=10, generator=generator(seed, "network", k)
+
+def both_ways(digits, method, norm, dtype, ipc=3):
+    """Loss and image gradient of the engine and of the plain reference step."""
+    real = digits.train.only([1, 4, 7])
+    module = registry.load("methods", method)
+    network = f"convnet-d3-w8-{norm}".replace("none", "nonorm")
+    config = module.Config(network=network, real_batch=40)
+    statistic = {"dm": dm.embedding, "datadam": partial(datadam.statistic, config=config)}[method]
+    run = matching.Run(statistic, real, config, 0, torch.device("cpu"), dtype)
+    found = []
+    for way in ("engine", "reference"):
+        images = run.first_images(ipc).requires_grad_()
+        if way == "engine":
+            loss, _ = run.backward(images, 5)
+        else:
+            loss = reference.loss(images, real, config, step=5)
+            loss.backward()
+            loss = loss.item()
+        found.append((loss, images.grad))
+    return found
+
+
+@pytest.mark.parametrize("activations", [2**21, 8 * 64 * 7], ids=["at once", "in chunks"])
+@pytest.mark.parametrize(("dtype", "within"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("method", ["dm", "datadam"])
+def test_the_fast_step_is_the_reference_step(
+    digits, monkeypatch, method, norm, dtype, within, activations
+):
+    monkeypatch.setitem(matching.ACTIVATIONS, "cpu", activations)
+    (loss, gradient), (plain, plain_gradient) = both_ways(digits, method, norm, dtype)
+    assert gradient.dtype == dtype and plain_gradient.abs().max() > 0
+    assert abs(loss - plain) <= within * plain
+    assert (gradient - plain_gradient).norm() <= within * plain_gradient.norm()
+
+
+GOLDEN = {
+    "dm": [0.0225066, 0.0299149, 0.0418245, 0.0268354],
+    "datadam": [346.263, 766.743, 736.328, 813.920],
+}
+"""Losses of the first steps, from the engine before it was made fast."""
+
+
+@pytest.mark.parametrize("method", GOLDEN)
+def test_the_losses_of_the_first_steps(digits, distil, method, monkeypatch):
+    losses = []
+    monkeypatch.setattr(
+        matching.Health, "watch", lambda self, step, loss, *rest: losses.append(loss)
     )
-    total = 0.0
-    for c, label in enumerate(real.present):
-        stream = generator(seed, "target", k, label)
-        drawn = draw([stream])
-        pixels = real.of_class(label)
-        chosen = torch.randperm(len(pixels), generator=stream)[: config.real_batch]
-        batches = [real.normalisation(pixels[chosen]), images[c]]
-        (real_maps, real_last), (maps, last) = (
-            network.layers(augment(b[None], drawn)[0]) for b in batches
-        )
-        sam = 0.0
-        for a, b in zip(real_maps[:-1], maps[:-1], strict=True):
-            means = []
-            for f in (a, b):
-                q = f.abs().pow(4).sum(1).flatten(1)
-                means.append((q / q.norm(dim=1, keepdim=True)).mean(0))
-            sam = sam + (means[0] - means[1]).square().sum()
-        mmd = (real_last.mean(0) - last.mean(0)).square().sum()
-        total = total + config.weight * (sam + config.balance * mmd)
-    return total
+    distil(method, digits.train, 2, iterations=4, network="convnet-d3-w8", networks=0)
+    assert losses == pytest.approx(GOLDEN[method], rel=1e-4)
 
 
 @pytest.mark.parametrize("networks", [0, 2])
@@ -78,7 +104,7 @@ def test_the_loop_takes_the_steps_that_the_paper_describes(digits, distil, netwo
     velocity = torch.zeros_like(images)
     for step in range(3):
         k = step % networks if networks else step
-        (gradient,) = torch.autograd.grad(plain_loss(images, real, config, 0, k), images)
+        (gradient,) = torch.autograd.grad(reference.loss(images, real, config, step=k), images)
         velocity = 0.5 * velocity + gradient
         images = (images - 1.0 * velocity).detach().requires_grad_()
     expected = real.normalisation.inverse(images.detach().flatten(0, 1))
@@ -86,10 +112,8 @@ def test_the_loop_takes_the_steps_that_the_paper_describes(digits, distil, netwo
 
 
 def test_a_large_set_is_stepped_in_groups_and_comes_out_the_same(digits, distil, monkeypatch):
-    from distill import matching
-
     whole = distil("datadam", digits.train, 2)
-    monkeypatch.setattr(matching, "BATCH", 6)
+    monkeypatch.setitem(matching.ACTIVATIONS, "cpu", 8 * 64 * 6)
     assert torch.allclose(whole.images, distil("datadam", digits.train, 2).images, atol=1e-4)
 
 
@@ -99,7 +123,7 @@ def test_the_loss_falls(digits, distil):
     made = [distil("datadam", real, 1, iterations=n, **settings) for n in (1, 40)]
     config = datadam.Config(**made[0].made["config"])
     losses = [
-        plain_loss(real.normalisation(m.images).view(10, 1, 1, 8, 8), real, config, 0, 0).item()
+        reference.loss(real.normalisation(m.images).view(10, 1, 1, 8, 8), real, config).item()
         for m in made
     ]
     assert losses[1] < 0.5 * losses[0]
@@ -121,7 +145,6 @@ def test_images_start_real_or_as_noise(digits, distil):
 
 
 def test_dm_is_datadam_without_attention(digits):
-    dm = registry.load("methods", "dm")
     config = datadam.preset("digits", 1, "laptop")
     network = build(parse("convnet-d3-w8"), (1, 8, 8), classes=10, generator=generator(0))
     images = torch.rand(4, 1, 8, 8)

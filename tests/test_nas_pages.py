@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from benchmarks import nas_frames, pages, tables
+from benchmarks import nas_frames, pages, report
 from benchmarks.record import RESULTS, Record
 from downstream import ranking, space
 
@@ -61,7 +61,7 @@ def records():
 
 @pytest.fixture(scope="module")
 def page(records):
-    return pages.nas_page(records, tables.published(RESULTS))
+    return pages.nas_page(records, report.published(RESULTS))
 
 
 def test_the_published_value_stands_beside_ours(page):
@@ -76,7 +76,7 @@ def test_the_published_value_stands_beside_ours(page):
 
 def test_nothing_is_reported_for_another_dataset(records):
     of_digits = [record("random", TRUTH, dataset="digits")]
-    page = pages.nas_page(of_digits, tables.published(RESULTS))
+    page = pages.nas_page(of_digits, report.published(RESULTS))
     assert "reported" not in page.tables[0] and "another scale" not in page.note
 
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from benchmarks import figures, frames, tables
+from benchmarks import figures, frames, report, tables
 from benchmarks.pages import Drawing, describe
 from benchmarks.record import Record, read
 from benchmarks.tables import RESULTS, Tables
@@ -59,7 +59,7 @@ def results(tmp_path):
 
 
 def test_the_committed_tables_and_figures_are_fresh():
-    assert tables.stale(RESULTS) == []
+    assert report.stale(RESULTS) == []
 
 
 def test_a_record_comes_back_from_its_file(tmp_path):
@@ -112,7 +112,7 @@ def test_a_figure_edited_by_hand_or_of_other_data_is_stale(results):
     (path,) = (results / "figures").glob("*2steps*.png")
     frame = frames.curve_frame([record(shift=1.0)])
     path.write_bytes(figures.draw(Drawing("curves", frame, describe(record()))))
-    assert tables.stale(results) == [path]
+    assert report.stale(results) == [path]
 
 
 def test_the_readme_shows_the_summary(results):
@@ -120,11 +120,11 @@ def test_the_readme_shows_the_summary(results):
     readme = results.parent / "README.md"
     readme.write_text(f"before\n<!-- table {path.stem} -->\n<!-- end -->\nafter\n")
     try:
-        assert tables.stale(results) == [readme]
+        assert report.stale(results) == [readme]
         tables.main(Tables(results=results))
         text = readme.read_text()
         assert text.startswith("before\n") and text.endswith("<!-- end -->\nafter\n")
-        assert "61.0 ± 1.0 | 70.0 ± 1.0" in text and tables.stale(results) == []
+        assert "61.0 ± 1.0 | 70.0 ± 1.0" in text and report.stale(results) == []
     finally:
         readme.unlink()
 

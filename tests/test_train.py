@@ -1,6 +1,10 @@
+import threading
+
+import pytest
 import torch
 
 from distill.networks import build, parse
+from distill.progress import Progress
 from distill.seeding import generator
 from distill.train import Recipe, accuracy, fit, predictions
 
@@ -63,3 +67,41 @@ def test_accuracy_counts_right_answers_in_chunks(digits):
     right = (predictions(nets, images, chunk=7) == labels).float().mean(1)
     assert torch.equal(accuracy(nets, images, labels), right)
     assert torch.equal(nets[1].eval()(images).argmax(1), predictions(nets, images)[1])
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_networks_share_the_cores_and_learn_the_same(digits, two_threads):
+    images, labels = sample(digits)
+    parts, whole = networks(3), networks(3)
+    seen = []
+    progress = Progress()
+    progress.advance = lambda note: seen.append((threading.current_thread().name, note))
+    recipe = Recipe(epochs=4, batch=32)
+    fit(parts, images, labels, recipe=recipe, seed=5, progress=progress)
+    assert len(seen) == 4 and all("MainThread" not in name for name, _ in seen)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    fit(whole, images, labels, recipe=recipe, seed=5)
+    for a, b in zip(parts, whole, strict=True):
+        assert torch.allclose(a.head.weight, b.head.weight, atol=1e-5)
+
+
+def test_an_error_in_one_core_ends_all(digits, two_threads):
+    images, labels = sample(digits)
+    progress = Progress()
+
+    def fails(note):
+        raise KeyboardInterrupt
+
+    progress.advance = fails
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        fit(networks(2), images, labels, recipe=Recipe(epochs=10**6), seed=0, progress=progress)
+    assert threading.active_count() == before

@@ -1,0 +1,57 @@
+"""How much memory a matching step takes."""
+
+import resource
+import subprocess
+import sys
+from typing import Any
+
+import psutil
+import torch
+
+from benchmarks.costs.step import step
+from distill.device import tune
+
+TITLE = "Memory of a matching step"
+NOTE = """\
+DataDAM, a faithful step, images of 64x64, width 128, 1 image a class: the most that the process
+held during the step, beyond what it held when the step began (which includes the real images).
+"""
+CASES = ((10, 16), (10, 64), (10, 256), (200, 16))
+"""Classes, real images a class."""
+
+
+def rows(turns: int, device: torch.device) -> list[dict[str, Any]]:
+    """A row a size, each in a fresh process, once."""
+    found = []
+    for classes, real in CASES:
+        command = [sys.executable, "-m", __name__, str(classes), str(real), str(device)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        before, peak = map(float, done.stdout.split())
+        found.append(
+            {
+                "classes": classes,
+                "real images a class": real,
+                "MB before": round(before),
+                "MB more": round(peak - before),
+            }
+        )
+    return found
+
+
+def main(classes: int, real: int, device: torch.device) -> None:
+    """Print the megabytes held before a step, and the most held during it."""
+    tune(device, (3, 64, 64))
+    backward = step((3, 64, 64), "convnet-w128", classes, 1, real, device)
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated() / 2**20
+        backward()
+        print(before, torch.cuda.max_memory_allocated() / 2**20)
+        return
+    before = psutil.Process().memory_info().rss / 2**20
+    backward()
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), torch.device(sys.argv[3]))

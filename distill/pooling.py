@@ -1,0 +1,35 @@
+"""Average pooling that a CPU can do with whole vectors: torch's own takes one pixel at a time."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class AveragePool(nn.Module):
+    """The mean of every 2x2 pixels, as `nn.AvgPool2d(2)`; an odd last row or column is left out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to [B, C, H // 2, W // 2]."""
+        return _Average.apply(x) if x.device.type == "cpu" else F.avg_pool2d(x, 2)
+
+
+class _Average(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.shape = x.shape
+        height, width = (size // 2 * 2 for size in x.shape[2:])
+        rows = x[..., 0:height:2, :width] + x[..., 1:height:2, :width]
+        return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        height, width = (size // 2 * 2 for size in ctx.shape[2:])
+        even = (height, width) == ctx.shape[2:]
+        spread = (gradient.new_empty if even else gradient.new_zeros)(ctx.shape)
+        quarter = gradient * 0.25
+        spread[..., 0:height:2, 0:width:2] = quarter
+        spread[..., 0:height:2, 1:width:2] = quarter
+        spread[..., 1:height:2, :] = spread[..., 0:height:2, :]
+        return spread
