@@ -42,20 +42,23 @@ def main(args: list[str]) -> None:
     if command.turns < 1:
         raise Mistake(f"--turns {command.turns}: give 1 or more")
 
+    import torch
+
     from benchmarks.record import Record, provenance
     from benchmarks.report import publish
     from distill.device import choose
 
-    device = choose(command.device)
+    device, threads = choose(command.device), torch.get_num_threads()
     for part in PARTS if command.part == "all" else [command.part]:
         made = provenance(
             "benchmarks.cost", ["--part", part, "--turns", str(command.turns)], device
         )
         module = importlib.import_module(f"benchmarks.costs.{part}")
+        torch.set_num_threads(threads)
         rows = module.rows(command.turns, device)
         record = Record(
             kind="cost",
-            protocol={"part": part, "device": str(device)},
+            protocol={"part": part, "device": str(device), "threads": threads},
             cell={},
             metrics={"title": module.TITLE, "note": module.NOTE, "rows": rows},
             cost={},

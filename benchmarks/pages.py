@@ -218,6 +218,7 @@ def cost_page(records: Sequence[Record], reported: pd.DataFrame) -> Page:
     found, made = record.metrics, record.provenance
     hardware = made["hardware"]
     where = f"{hardware['gpu'] or hardware['cpu']}, {hardware['cores']} cores"
+    where += f", {record.protocol['threads']} threads"
     note = (
         f"{found['note']}\nMeasured on {made['date'][:10]}: {where}, torch "
         f"{made['versions']['torch']}, Python {made['python']}, commit {frames.commit(record)}.\n"
@@ -244,7 +245,7 @@ def name_of(record: Record) -> str:
     if record.kind == "classification":
         return record.kind
     if record.kind == "cost":
-        return f"{record.kind}-{p['part']}-{p['device']}"
+        return f"{record.kind}-{p['part']}-{p['device']}-{p['threads']}threads"
     parts = [record.kind, p["dataset"]]
     if record.kind == "continual":
         parts += [f"{p['steps']}steps", p["strategy"]]

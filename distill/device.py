@@ -7,8 +7,8 @@ import torch
 
 from distill.mistake import Mistake
 
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
-"""Of glibc's mallopt; the first takes 32 MB at most."""
+_MMAP_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -4, -3, -1
+"""Of glibc's mallopt."""
 
 
 def choose(name: str) -> torch.device:
@@ -38,13 +38,14 @@ def tune(device: torch.device, shape: tuple[int, int, int]) -> None:
         torch.set_num_threads(1)
 
 
-def keep_memory() -> None:
-    """Let freed memory stay with the process, where the C library is glibc.
+def keep_memory(keep: bool = True) -> None:
+    """Let freed memory stay with the process, or give it back; where the C library is glibc.
 
     By default glibc gives large blocks back at once, and every activation is then a page fault for
-    each 4 KB: a third of a matching step on a CPU.
+    each 4 KB: a third of a matching step, a fifth of a training step on a CPU.
     """
     allocator = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if allocator is not None:
+        allocator(_MMAP_MAX, 0 if keep else 65536)
         allocator(_MMAP_THRESHOLD, 32 << 20)
-        allocator(_TRIM_THRESHOLD, 512 << 20)
+        allocator(_TRIM_THRESHOLD, (2 << 30) - 1 if keep else 64 << 20)

@@ -2,11 +2,8 @@
 
 import dataclasses
 import itertools
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -158,44 +155,12 @@ def fit(
     seed: int,
     progress: Progress | None = None,
 ) -> None:
-    """Do the whole of `training`, on a CPU as many networks at a time as torch has threads.
-
-    A thread that trains networks of its own is worth more than one that shares every operation
-    (`python -m benchmarks.cost`). `progress` has been started by the caller and counts epochs.
-    """
-    parts = min(torch.get_num_threads(), len(networks)) if images.device.type == "cpu" else 1
-    shares = np.array_split(range(len(networks)), parts)
+    """Do the whole of `training`; `progress` has been started by the caller and counts epochs."""
+    epoch = recipe.batches(len(images))
     generators = streams(seed, len(networks))
-    stop = threading.Event()
-
-    def train_share(share: np.ndarray) -> None:
-        if parts > 1:
-            torch.set_num_threads(1)  # of this thread alone
-        epoch = recipe.batches(len(images))
-        steps = training(
-            [networks[k] for k in share],
-            images,
-            labels,
-            recipe=recipe,
-            generators=[generators[k] for k in share],
-        )
-        for done, loss in steps:
-            if stop.is_set():
-                return
-            if progress is not None and share[0] == 0 and done % epoch == 0:
-                progress.advance(note=f"loss {loss.item() / len(share):.3f}")
-
-    if parts == 1:
-        train_share(shares[0])
-        return
-    with ThreadPoolExecutor(parts) as pool:
-        running = [pool.submit(train_share, share) for share in shares]
-        try:
-            wait(running, return_when=FIRST_EXCEPTION)
-        finally:  # also when interrupted: a thread left alone would train to the end
-            stop.set()
-        for share in running:
-            share.result()
+    for done, loss in training(networks, images, labels, recipe=recipe, generators=generators):
+        if progress is not None and done % epoch == 0:
+            progress.advance(note=f"loss {loss.item() / len(networks):.3f}")
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

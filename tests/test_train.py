@@ -1,10 +1,8 @@
-import threading
-
 import pytest
 import torch
 
+from benchmarks import reference
 from distill.networks import build, parse
-from distill.progress import Progress
 from distill.seeding import generator
 from distill.train import Recipe, accuracy, fit, predictions
 
@@ -69,39 +67,13 @@ def test_accuracy_counts_right_answers_in_chunks(digits):
     assert torch.equal(nets[1].eval()(images).argmax(1), predictions(nets, images)[1])
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-def test_networks_share_the_cores_and_learn_the_same(digits, two_threads):
+@pytest.mark.parametrize("count", [1, 3])
+def test_networks_come_out_as_from_the_plain_loop(digits, count):
     images, labels = sample(digits)
-    parts, whole = networks(3), networks(3)
-    seen = []
-    progress = Progress()
-    progress.advance = lambda note: seen.append((threading.current_thread().name, note))
-    recipe = Recipe(epochs=4, batch=32)
-    fit(parts, images, labels, recipe=recipe, seed=5, progress=progress)
-    assert len(seen) == 4 and all("MainThread" not in name for name, _ in seen)
-    assert torch.get_num_threads() == 2
-    torch.set_num_threads(1)
-    fit(whole, images, labels, recipe=recipe, seed=5)
-    for a, b in zip(parts, whole, strict=True):
-        assert torch.allclose(a.head.weight, b.head.weight, atol=1e-5)
-
-
-def test_an_error_in_one_core_ends_all(digits, two_threads):
-    images, labels = sample(digits)
-    progress = Progress()
-
-    def fails(note):
-        raise KeyboardInterrupt
-
-    progress.advance = fails
-    before = threading.active_count()
-    with pytest.raises(KeyboardInterrupt):
-        fit(networks(2), images, labels, recipe=Recipe(epochs=10**6), seed=0, progress=progress)
-    assert threading.active_count() == before
+    ours, plain = networks(count), networks(count)
+    recipe = Recipe(epochs=4, batch=25)
+    fit(ours, images, labels, recipe=recipe, seed=0)
+    for k, network in enumerate(plain):
+        reference.train(network, images, labels, recipe=recipe, k=k)
+        for a, b in zip(ours[k].parameters(), network.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-5)

@@ -1,11 +1,13 @@
 """Timing side by side."""
 
+import contextlib
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from distill.device import keep_memory
 from distill.images import ImageSet, Normalisation
 
 Way = Callable[[], float]
@@ -19,10 +21,16 @@ def take_turns(ways: Sequence[Way], turns: int) -> list[tuple[float, ...]]:
     return list(zip(*([way() for way in ways] for _ in range(turns)), strict=True))
 
 
-def timed(work: Callable[[], object]) -> Way:
-    """All of `work` by the wall clock; a GPU is waited for."""
+def timed(work: Callable[[], object], *, again: bool = False) -> Way:
+    """All of `work` by the wall clock; a GPU is waited for.
+
+    With `again`, it runs once before the clock starts, for work that is done many times over and
+    whose memory another way may have given back.
+    """
 
     def way() -> float:
+        if again:
+            work()
         began = time.perf_counter()
         work()
         if torch.cuda.is_available():
@@ -30,6 +38,16 @@ def timed(work: Callable[[], object]) -> Way:
         return time.perf_counter() - began
 
     return way
+
+
+@contextlib.contextmanager
+def usual_memory() -> Iterator[None]:
+    """As a program has it that never asked for `keep_memory`."""
+    keep_memory(False)
+    try:
+        yield
+    finally:
+        keep_memory()
 
 
 def milliseconds(times: Sequence[float], steps: int = 1) -> float:
