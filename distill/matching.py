@@ -10,7 +10,6 @@ depend on which other classes are distilled with it.
 """
 
 import dataclasses
-import functools
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +19,6 @@ import torch
 from torch import Tensor
 
 from distill.augment import Draw, augment, draw
-from distill.cores import share
 from distill.health import Health
 from distill.images import ImageSet
 from distill.mistake import Mistake, unknown
@@ -185,45 +183,41 @@ class Run:
         self.settle(k)
         streams = [generator(self.seed, "target", k, label) for label in self.real.present]
         draws = draw(streams)
-        return Target(draws, self._class_means(streams, draws))
+        with torch.inference_mode():
+            means = self._class_means(streams, draws)
+        # Cloned out of inference mode, so that autograd may use them.
+        return Target(draws, [mean.clone() for mean in means])
 
     def _class_means(self, streams: list[torch.Generator], draws: Draw) -> list[Tensor]:
         """The mean [G, D] of each term over the real images of every class."""
-        chunks = self._real_chunks(streams)
         sums: dict[int, list[Tensor]] = {}
-        for found in share(functools.partial(self._sums, draws=draws), chunks, self.device):
-            for c, terms in found:
-                before = sums.get(c, [0.0] * len(terms))
-                sums[c] = [a + b for a, b in zip(before, terms, strict=True)]
-        counts = [min(len(pixels), self.config.real_batch) for pixels in self.pixels]
-        counted = torch.tensor(counts, device=self.device, dtype=self.dtype)[:, None]
-        return [torch.stack(term) / counted for term in zip(*sums.values(), strict=True)]
-
-    def _real_chunks(self, streams: list[torch.Generator]) -> list[list[tuple[int, Tensor]]]:
-        """What is passed through the network at a time: places of classes, and images of each."""
-        chunks: list[list[tuple[int, Tensor]]] = [[]]
-        room = self.chunk
-        for c, (pixels, stream) in enumerate(zip(self.pixels, streams, strict=True)):
-            chosen = torch.randperm(len(pixels), generator=stream)[: self.config.real_batch]
-            for part in chosen.split(self.chunk):
-                if len(part) > room:
-                    chunks.append([])
-                    room = self.chunk
-                chunks[-1].append((c, part))
-                room -= len(part)
-        return chunks
-
-    def _sums(self, chunk: list[tuple[int, Tensor]], draws: Draw) -> list[tuple[int, list[Tensor]]]:
-        """For each piece of a class, the sum [D] of each term over its images."""
-        with torch.no_grad():
+        for chunk in self._real_chunks(streams):
             pieces = [
                 self._real_images(self.pixels[c][part], draws.of(slice(c, c + 1)))
                 for c, part in chunk
             ]
             terms = self.statistic(self.network, torch.cat(pieces))
             split = [v.rows.split([len(piece) for piece in pieces]) for v in terms]
-            sums = [[rows.sum(0) for rows in of_piece] for of_piece in zip(*split, strict=True)]
-        return [(c, own) for (c, _), own in zip(chunk, sums, strict=True)]
+            for (c, _), *rows in zip(chunk, *split, strict=True):
+                before = sums.get(c, [0.0] * len(rows))
+                sums[c] = [a + b.sum(0) for a, b in zip(before, rows, strict=True)]
+        counts = [min(len(pixels), self.config.real_batch) for pixels in self.pixels]
+        counted = torch.tensor(counts, device=self.device, dtype=self.dtype)[:, None]
+        return [torch.stack(term) / counted for term in zip(*sums.values(), strict=True)]
+
+    def _real_chunks(self, streams: list[torch.Generator]) -> Iterator[list[tuple[int, Tensor]]]:
+        """What passes through the network at a time: places of classes, and images of each."""
+        chunk: list[tuple[int, Tensor]] = []
+        room = self.chunk
+        for c, (pixels, stream) in enumerate(zip(self.pixels, streams, strict=True)):
+            chosen = torch.randperm(len(pixels), generator=stream)[: self.config.real_batch]
+            for part in chosen.split(self.chunk):
+                if len(part) > room:
+                    yield chunk
+                    chunk, room = [], self.chunk
+                chunk.append((c, part))
+                room -= len(part)
+        yield chunk
 
     def _real_images(self, pixels: Tensor, drawn: Draw) -> Tensor:
         """Images [B, C, H, W] of one class as the network is to see them."""
@@ -242,27 +236,22 @@ class Run:
             self.settle(k)
         else:
             target = self.target(step)
-        target = target._replace(draws=target.draws.to(images))
-        groups = list(self._groups(images))
-        work = functools.partial(self._gradient, images=images.detach(), target=target)
-        losses, terms, gradients = zip(*share(work, groups, self.device), strict=True)
+        total = images.new_zeros(())
+        draws = target.draws.to(images)
+        gradients = []
+        for classes in self._groups(images):
+            view = images.detach()[classes].requires_grad_()
+            batch = augment(view, draws.of(classes)) if self.config.augmented else view
+            terms = self.statistic(self.network, batch.flatten(0, 1))
+            loss = images.new_zeros(())
+            for vectors, mean in zip(terms, target.means, strict=True):
+                own = vectors.rows.view(*batch.shape[:2], -1).mean(1)
+                loss = loss + vectors.weight * (own - mean[classes]).square().sum()
+            gradients += torch.autograd.grad(loss, view)
+            total += loss.detach()
         gradient = torch.cat(gradients)
         images.grad = gradient if images.grad is None else images.grad + gradient
-        return torch.stack(losses).sum().item(), terms[-1]
-
-    def _gradient(
-        self, classes: slice, images: Tensor, target: Target
-    ) -> tuple[Tensor, list[Vectors], Tensor]:
-        """The loss [] of some classes, its terms, and its gradient for their images."""
-        view = images[classes].requires_grad_()
-        batch = augment(view, target.draws.of(classes)) if self.config.augmented else view
-        terms = self.statistic(self.network, batch.flatten(0, 1))
-        loss = view.new_zeros(())
-        for vectors, mean in zip(terms, target.means, strict=True):
-            own = vectors.rows.view(*batch.shape[:2], -1).mean(1)
-            loss = loss + vectors.weight * (own - mean[classes]).square().sum()
-        (gradient,) = torch.autograd.grad(loss, view)
-        return loss.detach(), [v._replace(rows=v.rows.detach()) for v in terms], gradient
+        return total.item(), [v._replace(rows=v.rows.detach()) for v in terms]
 
     def _groups(self, images: Tensor) -> Iterator[slice]:
         """All classes, as many at a time as fit."""
