@@ -1,8 +1,8 @@
 """How much memory a matching step takes."""
 
-import resource
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import psutil
@@ -47,10 +47,24 @@ def main(classes: int, real: int, device: torch.device) -> None:
         backward()
         print(before, torch.cuda.max_memory_allocated() / 2**20)
         return
-    before = psutil.Process().memory_info().rss / 2**20
+    seen = [resident()]
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.002):
+            seen.append(resident())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     backward()
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
+    over.set()
+    watcher.join()
+    print(seen[0], max(seen))
+
+
+def resident() -> float:
+    """MB that this process holds; what the kernel calls its peak may be its parent's."""
+    return psutil.Process().memory_info().rss / 2**20
 
 
 if __name__ == "__main__":
