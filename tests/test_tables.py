@@ -152,3 +152,31 @@ def test_variants_of_a_method_have_rows_of_their_own():
 def test_a_wrong_results_folder(tmp_path):
     with pytest.raises(Mistake, match="no reported.csv"):
         tables.main(Tables(results=tmp_path))
+
+
+def small_set(networks, iterations, *, power=None):
+    """The record of networks trained on a set that DataDAM made of CIFAR-10."""
+    variant = {"networks": networks, "iterations": iterations} | ({"power": power} if power else {})
+    return dataclasses.replace(
+        record("datadam"),
+        kind="classification",
+        protocol={"dataset": "cifar10", "zca": False, "network": "convnet-w32"},
+        cell={
+            "method": "datadam",
+            "ipc": 1,
+            "variant": variant,
+            "config": {"real_batch": 128} | variant,
+        },
+        metrics={"accuracy": 21.0, "accuracies": [[20.0, 21.0], [21.0, 22.0]]},
+        cost={"seconds": {"distil": 30.0}},
+    )
+
+
+def test_accuracy_stands_against_the_seconds_of_one_set():
+    records = [small_set(0, 100), small_set(32, 300), small_set(32, 100, power=1), record()]
+    frame = frames.tradeoff_frame(records)
+    assert frame["targets"].tolist() == ["fresh", "32 bought"]
+    assert frame["seconds"].tolist() == [15.0, 15.0] and frame["steps"].tolist() == [100, 300]
+    assert frame["error"].round(3).tolist() == [0.5, 0.5]
+    picture = figures.draw(Drawing("tradeoff", frame, "costs"))
+    assert picture.startswith(b"\x89PNG")
