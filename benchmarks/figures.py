@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from PIL import Image
 
 from benchmarks.frames import sorted_methods
@@ -202,7 +203,11 @@ def tradeoff(frame: pd.DataFrame) -> plt.Figure:
                 markersize=4,
             )
         axis.set_xscale("log")
-        axis.set(title=f"{ipc} images a class", xlabel="seconds to make a set")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        title = f"{ipc} {'image' if ipc == 1 else 'images'} a class"
+        axis.set(title=title, xlabel="seconds to make a set")
     axes[0][0].set_ylabel("accuracy (%)")
     axes[0][-1].legend(fontsize=8)
     return figure

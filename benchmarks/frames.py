@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from benchmarks.record import Record
-from distill.networks import parse
+from distill.networks import Spec, parse
 
 ORDER = ("random", "herding", "kcenter", "dm", "datadam")
 """Methods in the order of the tables; any others follow."""
@@ -155,9 +155,14 @@ def tradeoff_frame(records: Sequence[Record]) -> pd.DataFrame:
 def published(record: Record, reported: pd.DataFrame) -> tuple[float, float]:
     """The published accuracy of a record's cell and its deviation; NaN where there is none.
 
-    Published class-incremental figures are those of the paper preset's network and recipe.
+    Published class-incremental figures are those of the paper preset's network and recipe; those of
+    networks trained on a set alone are of the paper's network, with ZCA.
     """
     protocol, cell = record.protocol, record.cell
+    if record.kind == "classification" and not (
+        protocol["zca"] and protocol["network"] == str(Spec())
+    ):
+        return math.nan, math.nan
     experiment, classes = record.kind, pd.NA
     if record.kind == "continual":
         experiment = f"continual-{protocol['steps']}steps-{protocol['strategy']}"
