@@ -50,11 +50,11 @@ def main(args: list[str]) -> None:
 
     device, threads = choose(command.device), torch.get_num_threads()
     for part in PARTS if command.part == "all" else [command.part]:
+        torch.set_num_threads(threads)  # a part on small images leaves one
         made = provenance(
             "benchmarks.cost", ["--part", part, "--turns", str(command.turns)], device
         )
         module = importlib.import_module(f"benchmarks.costs.{part}")
-        torch.set_num_threads(threads)
         rows = module.rows(command.turns, device)
         record = Record(
             kind="cost",

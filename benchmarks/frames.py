@@ -22,6 +22,13 @@ def sorted_methods(labels: pd.Series) -> list[str]:
     return sorted(labels.unique(), key=lambda x: (known.get(x.split()[0], len(ORDER)), x))
 
 
+def in_order(frame: pd.DataFrame, *first: str, by: str) -> pd.DataFrame:
+    """Rows by the columns `first`, then in the order of the methods that the column `by` names."""
+    place = frame[by].map(sorted_methods(frame[by]).index)
+    placed = frame.assign(place=place).sort_values([*first, "place"], kind="stable")
+    return placed.drop(columns="place")
+
+
 def label(record: Record) -> str:
     """`datadam`, or with what was changed of its preset, `datadam power=1`."""
     variant = record.cell.get("variant", {})
@@ -68,9 +75,7 @@ def continual_frame(
             spreads = zip(frame["final"], frame["± all"], known, strict=True)
             frame.insert(3, "reported", known)
             frame.insert(4, "verdict", [verdict(a, s, value, math.nan) for a, s, value in spreads])
-    methods = sorted_methods(frame["buffer"])
-    place = frame["buffer"].map(methods.index)
-    return frame.assign(place=place).sort_values(["ipc", "place"]).drop(columns="place")
+    return in_order(frame, "ipc", by="buffer")
 
 
 def curve_frame(records: Sequence[Record]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.frames import commit, label, sorted_methods
+from benchmarks.frames import commit, in_order, label
 from benchmarks.record import Record
 from distill.networks import NORMS, parse
 from downstream.ranking import spearman
@@ -49,7 +49,7 @@ def nas_frame(records: Sequence[Record], reported: pd.DataFrame) -> pd.DataFrame
             row[f"{name} reported"] = published(record, name, reported)
         row |= {"ranked": found["ranked"], "ranked_top": found["ranked_top"], **choice(record)}
         rows.append(row)
-    return in_order(pd.DataFrame(rows))
+    return in_order(pd.DataFrame(rows), by="proxy")
 
 
 def choice(record: Record) -> dict[str, Any]:
@@ -82,13 +82,7 @@ def search_frame(records: Sequence[Record]) -> pd.DataFrame:
         }
         for record in records
     ]
-    return in_order(pd.DataFrame(rows).drop(columns="regret"))
-
-
-def in_order(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the order of the methods."""
-    place = frame["proxy"].map(sorted_methods(frame["proxy"]).index)
-    return frame.assign(place=place).sort_values("place", kind="stable").drop(columns="place")
+    return in_order(pd.DataFrame(rows).drop(columns="regret"), by="proxy")
 
 
 def published(record: Record, metric: str, reported: pd.DataFrame) -> float:
@@ -187,11 +181,11 @@ def scatter_frame(records: Sequence[Record]) -> pd.DataFrame:
                 spec = parse(name)
                 rows.append((proxy(record), name, accuracy, truth, spec.norm, spec.pooling))
     columns = ["proxy", "network", "accuracy", "truth", "norm", "pooling"]
-    return in_order(pd.DataFrame(rows, columns=columns))
+    return in_order(pd.DataFrame(rows, columns=columns), by="proxy")
 
 
 def growth_frame(records: Sequence[Record]) -> pd.DataFrame:
     """A row a proxy and look: training steps, correlation, interval."""
     rows = [(proxy(r), *look) for r in records for look in r.metrics["growth"]]
     frame = pd.DataFrame(rows, columns=["proxy", "steps", "spearman", "low", "high"]).dropna()
-    return in_order(frame) if len(frame) else frame
+    return in_order(frame, by="proxy") if len(frame) else frame

@@ -183,11 +183,9 @@ class Run:
         self.settle(k)
         streams = [generator(self.seed, "target", k, label) for label in self.real.present]
         draws = draw(streams)
-        with torch.inference_mode():
-            means = self._class_means(streams, draws)
-        # Cloned out of inference mode, so that autograd may use them.
-        return Target(draws, [mean.clone() for mean in means])
+        return Target(draws, self._class_means(streams, draws))
 
+    @torch.no_grad()
     def _class_means(self, streams: list[torch.Generator], draws: Draw) -> list[Tensor]:
         """The mean [G, D] of each term over the real images of every class."""
         sums: dict[int, list[Tensor]] = {}

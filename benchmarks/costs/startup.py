@@ -1,5 +1,6 @@
 """How long a command takes to say something."""
 
+import statistics
 import subprocess
 import sys
 from typing import Any
@@ -31,7 +32,7 @@ def rows(turns: int, device: torch.device) -> list[dict[str, Any]]:
     starts |= {f"python -m {name} --help": ["-m", name, "--help"] for name in COMMANDS}
     times = take_turns([python(args) for args in starts.values()], turns)
     return [
-        {"start": name, "seconds": sorted(own)[len(own) // 2]}
+        {"start": name, "seconds": statistics.median(own)}
         for name, own in zip(starts, times, strict=True)
     ]
 

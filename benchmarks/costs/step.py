@@ -36,6 +36,9 @@ CASES = (
 )
 CLASSES, REAL = 10, 128
 
+Size = tuple[int, int, int]
+"""(channels, height, width) of an image."""
+
 
 def rows(turns: int, device: torch.device) -> list[dict[str, Any]]:
     """A row a size."""
@@ -64,9 +67,6 @@ def rows(turns: int, device: torch.device) -> list[dict[str, Any]]:
     return found
 
 
-Size = tuple[int, int, int]
-
-
 def step(
     shape: Size, network: str, classes: int, ipc: int, real: int, device: torch.device
 ) -> Callable[[], object]:
@@ -93,7 +93,7 @@ def plain_step(
     return plainly
 
 
-def multiply_adds(spec: Spec, shape: tuple[int, int, int], images: int) -> int:
+def multiply_adds(spec: Spec, shape: Size, images: int) -> int:
     """Of a pooling ConvNet's convolutions, forward; backward to the input takes as many."""
     channels, height, width = shape
     total = 0
@@ -103,7 +103,7 @@ def multiply_adds(spec: Spec, shape: tuple[int, int, int], images: int) -> int:
     return total * images
 
 
-def moved(spec: Spec, shape: tuple[int, int, int]) -> int:
+def moved(spec: Spec, shape: Size) -> int:
     """Bytes of an image's activations, each block's written and read once."""
     return sum(2 * 4 * spec.width * shape[1] * shape[2] // 4**layer for layer in range(spec.depth))
 
