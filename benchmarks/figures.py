@@ -89,11 +89,12 @@ def correlation(frame: pd.DataFrame) -> plt.Figure:
         known = part.dropna(subset="reported")
         if len(known):
             axis.scatter(known["reported"], known["proxy"], marker="x", color="black", zorder=3)
-            axis.scatter([], [], marker="x", color="black", label="published, at full scale")
-            axis.legend(loc="lower left", fontsize=9)
         axis.set(title=share, xlabel="Spearman's correlation", ylabel="")
         axis.locator_params(axis="x", nbins=6)
     axes[0].invert_yaxis()
+    if frame["reported"].notna().any():  # below the panels: inside, it would lie on a proxy's row
+        cross = axes[0].scatter([], [], marker="x", color="black")
+        figure.legend([cross], ["published, at full scale"], loc="outside lower center", fontsize=9)
     return figure
 
 
