@@ -23,7 +23,7 @@ class Draw:
     """What was drawn for G groups.
 
     Attributes:
-        operation: int64 [G], index into `OPERATIONS`.
+        operation: int64 [G], index into `OPERATIONS`; on the CPU, where it decides what is done.
         numbers: float [G, n, 3], uniform in 0..1; n is 1 (shared by the group) or the group's size.
     """
 
@@ -31,8 +31,8 @@ class Draw:
     numbers: Tensor
 
     def to(self, images: Tensor) -> "Draw":
-        """The draw on the device of `images` and in their precision."""
-        return Draw(self.operation.to(images.device), self.numbers.to(images))
+        """The draw with its numbers on the device of `images` and in their precision."""
+        return Draw(self.operation, self.numbers.to(images))
 
     def of(self, groups: slice) -> "Draw":
         """What was drawn for some of the groups."""

@@ -23,6 +23,11 @@ class Whitening:
     colour: Tensor
     epsilon: float
 
+    def to(self, device: torch.device) -> "Whitening":
+        """The same on another device."""
+        tensors = (tensor.to(device) for tensor in (self.centre, self.white, self.colour))
+        return Whitening(*tensors, self.epsilon)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Normalisation:
@@ -62,6 +67,11 @@ class Normalisation:
             flat = x.flatten(-3) @ self.whitening.colour.to(x.device)
             x = (flat + self.whitening.centre.to(x.device)).view_as(x)
         return x * self._channels(self.std, x) + self._channels(self.mean, x)
+
+    def to(self, device: torch.device) -> "Normalisation":
+        """The same for images on `device`; it takes others too, but moves a whitening each time."""
+        whitening = self.whitening and self.whitening.to(device)
+        return dataclasses.replace(self, whitening=whitening)
 
     def describe(self) -> dict[str, Any]:
         """What a record or a saved set says of it."""

@@ -59,6 +59,8 @@ class Config:
         momentum: of the image optimiser.
         start: images begin as `real` images of their class or as `noise`.
         augmented: DSA, the same draw for a class's real and synthetic images.
+        compiled: the real side through torch.compile, which needs a C++ compiler and about a
+            minute first: for long runs with fresh networks. Rounding changes.
     """
 
     network: str = "convnet-d3-w128-instance-relu-avg"
@@ -69,6 +71,7 @@ class Config:
     momentum: float = 0.5
     start: str = "real"
     augmented: bool = True
+    compiled: bool = False
 
     @property
     def couples_classes(self) -> bool:
@@ -103,6 +106,8 @@ def match(
             raise Mistake(f"--method.{flag} {getattr(config, name)}: give {least} or more")
     run = Run(statistic, real, config, seed, device)
     images = run.first_images(ipc).requires_grad_()
+    if config.compiled:
+        run.compile(progress.say)
     optimiser = torch.optim.SGD([images], lr=config.rate, momentum=config.momentum)
     if config.networks:
         progress.start("targets", config.networks)
@@ -144,9 +149,11 @@ class Run:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.statistic, self.real, self.config = statistic, real, config
+        self.statistic, self.real_side = statistic, statistic
+        self.real, self.config = real, config
         self.seed, self.device, self.dtype = seed, device, dtype
-        self.pixels = [real.of_class(label) for label in real.present]
+        self.pixels = [real.of_class(label).to(device) for label in real.present]
+        self.normalisation = real.normalisation.to(device)
         spec = parse(config.network)
         first = generator(seed, "network", 0)
         self.network = build(spec, real.shape, classes=len(real.classes), generator=first)
@@ -155,6 +162,23 @@ class Run:
         largest = spec.width * math.prod(real.shape[1:])
         most = ACTIVATIONS.get(device.type, ACTIVATIONS["cuda"])
         self.chunk = sys.maxsize if config.couples_classes else max(1, most // largest)
+
+    @torch.no_grad()
+    def compile(self, say: Callable[[str], None]) -> None:
+        """Fuse the operations on the real images; where that fails, `say` so and go on without."""
+        fused = torch.compile(self.statistic)
+        images = min(self.chunk, sum(self._counts()))
+        try:
+            fused(self.network, torch.zeros(images, *self.real.shape).to(self.device, self.dtype))
+        except Exception as failure:  # whatever the compiler of this machine raises
+            reason = str(failure).strip().splitlines()[0]
+            say(f"torch.compile fails here, so it is left out: {reason}")
+        else:
+            self.real_side = fused
+
+    def _counts(self) -> list[int]:
+        """Real images that each class gives to a target."""
+        return [min(len(pixels), self.config.real_batch) for pixels in self.pixels]
 
     def first_images(self, ipc: int) -> Tensor:
         """[classes, ipc, C, H, W], normalised."""
@@ -169,7 +193,7 @@ class Run:
 
     def _real_start(self, pixels: Tensor, ipc: int, stream: torch.Generator) -> Tensor:
         chosen = torch.randperm(len(pixels), generator=stream)[:ipc]
-        return self.real.normalisation(pixels[chosen])
+        return self.normalisation(pixels[chosen])
 
     def _noise_start(self, pixels: Tensor, ipc: int, stream: torch.Generator) -> Tensor:
         return torch.randn(ipc, *self.real.shape, generator=stream)
@@ -194,13 +218,12 @@ class Run:
                 self._real_images(self.pixels[c][part], draws.of(slice(c, c + 1)))
                 for c, part in chunk
             ]
-            terms = self.statistic(self.network, torch.cat(pieces))
+            terms = self.real_side(self.network, torch.cat(pieces))
             split = [v.rows.split([len(piece) for piece in pieces]) for v in terms]
             for (c, _), *rows in zip(chunk, *split, strict=True):
                 before = sums.get(c, [0.0] * len(rows))
                 sums[c] = [a + b.sum(0) for a, b in zip(before, rows, strict=True)]
-        counts = [min(len(pixels), self.config.real_batch) for pixels in self.pixels]
-        counted = torch.tensor(counts, device=self.device, dtype=self.dtype)[:, None]
+        counted = torch.tensor(self._counts(), device=self.device, dtype=self.dtype)[:, None]
         return [torch.stack(term) / counted for term in zip(*sums.values(), strict=True)]
 
     def _real_chunks(self, streams: list[torch.Generator]) -> Iterator[list[tuple[int, Tensor]]]:
@@ -219,7 +242,7 @@ class Run:
 
     def _real_images(self, pixels: Tensor, drawn: Draw) -> Tensor:
         """Images [B, C, H, W] of one class as the network is to see them."""
-        images = self.real.normalisation(pixels.to(self.device)).to(self.dtype)
+        images = self.normalisation(pixels).to(self.dtype)
         return augment(images[None], drawn.to(images))[0] if self.config.augmented else images
 
     def backward(self, images: Tensor, step: int) -> tuple[float, list[Vectors]]:

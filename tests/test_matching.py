@@ -1,4 +1,5 @@
 import dataclasses
+import io
 from functools import partial
 
 import pytest
@@ -9,6 +10,7 @@ from distill import matching, registry
 from distill.methods import datadam, dm
 from distill.mistake import Mistake
 from distill.networks import build, parse
+from distill.progress import Progress
 from distill.seeding import generator
 
 
@@ -115,6 +117,42 @@ def test_a_large_set_is_stepped_in_groups_and_comes_out_the_same(digits, distil,
     whole = distil("datadam", digits.train, 2)
     monkeypatch.setitem(matching.ACTIVATIONS, "cpu", 8 * 64 * 6)
     assert torch.allclose(whole.images, distil("datadam", digits.train, 2).images, atol=1e-4)
+
+
+def test_a_compiled_run_makes_the_same_images(digits, distil):
+    said = io.StringIO()
+    eager = distil("datadam", digits.train, 1, networks=0)
+    fused = distil("datadam", digits.train, 1, networks=0, compiled=True, progress=Progress(said))
+    if "torch.compile fails here" in said.getvalue():
+        pytest.skip("no C++ compiler here")
+    assert torch.allclose(eager.images, fused.images, atol=1e-4)
+
+
+def test_a_compiled_run_uses_the_compiled_function(digits, distil, monkeypatch):
+    seen = []
+
+    def compiler(function):
+        return lambda network, images: seen.append(len(images)) or function(network, images)
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    distil("datadam", digits.train, 1, networks=0, iterations=1, compiled=True)
+    assert seen == [200, 200]  # once to try it; 10 classes of 20 real images
+
+
+def test_where_the_compiler_fails_the_run_says_so_and_goes_on(digits, distil, monkeypatch):
+    def compiler(function):
+        def broken(*_):
+            raise RuntimeError("no working C++ compiler\nand much more")
+
+        return broken
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    said = io.StringIO()
+    made = distil("datadam", digits.train, 1, compiled=True, progress=Progress(said))
+    assert said.getvalue() == (
+        "torch.compile fails here, so it is left out: no working C++ compiler\n"
+    )
+    assert torch.equal(made.images, distil("datadam", digits.train, 1).images)
 
 
 def test_the_loss_falls(digits, distil):

@@ -37,7 +37,7 @@ class Config(matching.Config):
 
 
 def preset(dataset: str, ipc: int, name: str) -> Config:
-    """laptop: width 32, targets bought from 32 networks. paper: 8,000 fresh networks of width 128.
+    """laptop: width 32, targets bought once (`dm.laptop`). paper: 8,000 fresh networks, width 128.
 
     paper is the paper's table of hyper-parameters: learning rate 1 (10 above 50 images a class),
     momentum 0.5, p = 4, lambda = 0.01; the number of real images is not published: 128 here. See
