@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
@@ -13,6 +13,9 @@ ORDER = ("random", "herding", "kcenter", "dm", "datadam")
 """Methods in the order of the tables; any others follow."""
 LAST = ("early-stopping", "whole")
 """The whole dataset comes last."""
+
+EFFORT = ("networks", "real_batch", "iterations")
+"""What of a matching method's configuration has columns of its own where cost is compared."""
 
 
 def sorted_methods(labels: pd.Series) -> list[str]:
@@ -29,10 +32,14 @@ def in_order(frame: pd.DataFrame, *first: str, by: str) -> pd.DataFrame:
     return placed.drop(columns="place")
 
 
-def label(record: Record) -> str:
-    """`datadam`, or with what was changed of its preset, `datadam power=1`."""
+def label(record: Record, *, without: Collection[str] = ()) -> str:
+    """`datadam`, or with what was changed of its preset, `datadam power=1`.
+
+    Changes that stand elsewhere in the row are left out: those `without`.
+    """
     variant = record.cell.get("variant", {})
-    return " ".join([record.cell["method"], *(f"{k}={v}" for k, v in sorted(variant.items()))])
+    changes = [f"{k}={v}" for k, v in sorted(variant.items()) if k not in without]
+    return " ".join([record.cell["method"], *changes])
 
 
 def commit(record: Record) -> str:
@@ -101,16 +108,18 @@ def classification_frame(records: Sequence[Record], reported: pd.DataFrame) -> p
     """A row a record, with the published figure beside it and a verdict by rule."""
     rows = []
     for record in records:
-        found, protocol = record.metrics, record.protocol
+        found, protocol, config = record.metrics, record.protocol, record.cell["config"]
         value, deviation = published(record, reported)
         rows.append(
             {
                 "dataset": protocol["dataset"],
                 "ipc": record.cell["ipc"],
-                "method": label(record),
+                "method": label(record, without=EFFORT),
                 "network": protocol["network"],
                 "ZCA": "yes" if protocol["zca"] else "no",
-                "learned in": effort(record.cell["config"]),
+                "targets": config.get("networks"),
+                "real images": config.get("real_batch"),
+                "steps": config.get("iterations"),
                 "reported": spread(value, deviation),
                 "reproduced": spread(found["accuracy"], found["accuracy_std"]),
                 "runs": protocol["seeds"] * protocol["networks"],
@@ -119,7 +128,11 @@ def classification_frame(records: Sequence[Record], reported: pd.DataFrame) -> p
                 "train s": round(record.cost["seconds"]["train"]),
             }
         )
-    return pd.DataFrame(rows).sort_values(["dataset", "ipc", "ZCA", "method"])
+    frame = pd.DataFrame(rows).astype(dict.fromkeys(("targets", "real images", "steps"), "Int64"))
+    by = ["dataset", "ipc", "ZCA", "network", "method", "targets", "real images", "steps"]
+    frame = frame.sort_values(by)
+    frame["targets"] = [targets(networks) for networks in frame["targets"]]
+    return frame
 
 
 def tradeoff_frame(records: Sequence[Record]) -> pd.DataFrame:
@@ -131,13 +144,12 @@ def tradeoff_frame(records: Sequence[Record]) -> pd.DataFrame:
     rows = []
     for record in records:
         protocol, cell = record.protocol, record.cell
-        varied = {"iterations", "networks", "real_batch"}
         if (
             cell["method"] == "datadam"
             and protocol["dataset"] == "cifar10"
             and not protocol["zca"]
             and parse(protocol["network"]).width == 32
-            and varied.issuperset(cell["variant"])
+            and set(EFFORT).issuperset(cell["variant"])
         ):
             config, sets = cell["config"], record.metrics["accuracies"]
             means = [sum(own) / len(own) for own in sets]
@@ -183,11 +195,9 @@ def published(record: Record, reported: pd.DataFrame) -> tuple[float, float]:
     return (rows["value"].iloc[0], rows["std"].iloc[0]) if len(rows) else (math.nan, math.nan)
 
 
-def effort(config: dict) -> str:
-    """What a matching method took: `1000 steps, 48 networks`."""
-    if "iterations" not in config:
-        return ""
-    return f"{config['iterations']} steps, {config['networks'] or 'fresh'} networks"
+def targets(networks: int | None) -> str:
+    """Where a matching method had its targets from: `48 networks`, `fresh networks`."""
+    return "" if pd.isna(networks) else f"{networks or 'fresh'} networks"
 
 
 def verdict(reproduced: float, spread: float, reported: float, reported_spread: float) -> str:

@@ -116,7 +116,9 @@ def continual_page(records: Sequence[Record], reported: pd.DataFrame) -> Page:
 CLASSIFICATION_NOTE = """\
 Test accuracy in percent, mean ± standard deviation over all runs, i.e. seeds of the set x networks
 trained on each. verdict: agrees, if reported and reproduced differ by no more than the sum of their
-deviations. distil s, train s: wall-clock seconds of all runs together.
+deviations. targets: of how many random networks, or of a fresh one at each step; real images: a
+class, for each target. distil s, train s: wall-clock seconds of all runs together; they also depend
+on what else the machine did at the time.
 """
 
 

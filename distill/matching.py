@@ -166,7 +166,7 @@ class Run:
     @torch.no_grad()
     def compile(self, say: Callable[[str], None]) -> None:
         """Fuse the operations on the real images; where that fails, `say` so and go on without."""
-        fused = torch.compile(self.statistic)
+        fused = torch.compile(self.statistic, dynamic=False)
         images = min(self.chunk, sum(self._counts()))
         try:
             fused(self.network, torch.zeros(images, *self.real.shape).to(self.device, self.dtype))

@@ -131,7 +131,7 @@ def test_a_compiled_run_makes_the_same_images(digits, distil):
 def test_a_compiled_run_uses_the_compiled_function(digits, distil, monkeypatch):
     seen = []
 
-    def compiler(function):
+    def compiler(function, dynamic):
         return lambda network, images: seen.append(len(images)) or function(network, images)
 
     monkeypatch.setattr(torch, "compile", compiler)
@@ -140,7 +140,7 @@ def test_a_compiled_run_uses_the_compiled_function(digits, distil, monkeypatch):
 
 
 def test_where_the_compiler_fails_the_run_says_so_and_goes_on(digits, distil, monkeypatch):
-    def compiler(function):
+    def compiler(function, dynamic):
         def broken(*_):
             raise RuntimeError("no working C++ compiler\nand much more")
 

@@ -1,6 +1,7 @@
 """A matching step against the same step in its published shape, and against arithmetic alone."""
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -23,9 +24,10 @@ from distill.networks import Spec, parse
 TITLE = "A faithful matching step (--method.networks 0)"
 NOTE = """\
 DataDAM, 10 classes, 128 real images a class. reference: benchmarks/reference.py, the published
-algorithm in its published shape; the tests hold both to the same loss and gradient. floor: the
-multiply-adds of the convolutions alone (GMAC: real images forward, synthetic images forward and
-back to the pixels), at the rate at which this machine multiplies large matrices in the same run.
+algorithm in its published shape; the tests hold both to the same loss and gradient. compiled: ours
+with --method.compiled, after its warming up. floor: the multiply-adds of the convolutions alone
+(GMAC: real images forward, synthetic images forward and back to the pixels), at the rate at which
+this machine multiplies large matrices in the same run.
 MB: the least that the activations between the layers must move, each written and read once.
 """
 CASES = (
@@ -46,9 +48,12 @@ def rows(turns: int, device: torch.device) -> list[dict[str, Any]]:
     for name, shape, width, ipc in CASES:
         tune(device, shape)
         network = f"convnet-w{width}"
-        ours = step(shape, network, CLASSES, ipc, REAL, device)
         plain = plain_step(shape, network, CLASSES, ipc, REAL, device)
-        slow, fast = take_turns([timed(plain), timed(ours, again=True)], turns)
+        ours, fused = (
+            step(shape, network, CLASSES, ipc, REAL, device, compiled) for compiled in (False, True)
+        )
+        ways = [timed(plain), timed(ours, again=True), timed(fused, again=True)]
+        slow, fast, faster = take_turns(ways, turns)
         spec = parse(network)
         total = multiply_adds(spec, shape, CLASSES * (REAL + 2 * ipc))
         floor = 1000 * total / multiply_add_rate(device)
@@ -58,8 +63,10 @@ def rows(turns: int, device: torch.device) -> list[dict[str, Any]]:
                 "reference ms": milliseconds(slow),
                 "ours ms": milliseconds(fast),
                 "times faster": ratio(slow, fast),
+                "compiled ms": milliseconds(faster),
                 "floor ms": round(floor, 2),
                 "ours / floor": round(milliseconds(fast) / floor, 2),
+                "compiled / floor": round(milliseconds(faster) / floor, 2),
                 "GMAC": round(total / 1e9, 2),
                 "MB": round(moved(spec, shape) * CLASSES * (REAL + 2 * ipc) / 2**20, 1),
             }
@@ -68,13 +75,21 @@ def rows(turns: int, device: torch.device) -> list[dict[str, Any]]:
 
 
 def step(
-    shape: Size, network: str, classes: int, ipc: int, real: int, device: torch.device
+    shape: Size,
+    network: str,
+    classes: int,
+    ipc: int,
+    real: int,
+    device: torch.device,
+    compiled: bool = False,
 ) -> Callable[[], object]:
     """A faithful matching step of DataDAM on images of noise, to be called."""
     config = datadam.Config(network=network, real_batch=real)
     statistic = functools.partial(datadam.statistic, config=config)
     images = noise_images(shape, classes, max(real, ipc))
     run = matching.Run(statistic, images, config, 0, device)
+    if compiled:
+        run.compile(functools.partial(print, file=sys.stderr))
     return functools.partial(run.backward, run.first_images(ipc).requires_grad_(), 0)
 
 
