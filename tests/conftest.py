@@ -37,12 +37,12 @@ def digits() -> Data:
 def distil():
     """distil(method, real, ipc, seed=0, **changes): a small set, made by the real method."""
 
-    def make(method, real, ipc, seed=0, progress=None, **changes):
+    def make(method, real, ipc, seed=0, progress=None, device=CPU, **changes):
         module = registry.load("methods", method)
         config = module.preset("digits", ipc, "laptop")
         config = dataclasses.replace(config, **{**SMALL.get(method, {}), **changes})
         return module.distill(
-            real, ipc, config=config, seed=seed, device=CPU, progress=progress or Progress()
+            real, ipc, config=config, seed=seed, device=device, progress=progress or Progress()
         )
 
     return make

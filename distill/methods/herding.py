@@ -96,10 +96,11 @@ def _order(features: Tensor, count: int) -> list[int]:
     """
     mean = features.mean(0)
     total = torch.zeros_like(mean)
+    taken = features.new_zeros(len(features))  # infinite for the chosen
     order: list[int] = []
     for k in range(1, count + 1):
-        distance = (mean - (total + features) / k).square().sum(1)
-        distance[order] = torch.inf
+        distance = (mean - (total + features) / k).square().sum(1) + taken
         order.append(int(distance.argmin()))
+        taken[order[-1]] = torch.inf
         total += features[order[-1]]
     return order
