@@ -206,7 +206,7 @@ class Run:
         """Draw for network k, and the class means of the real images in it."""
         self.settle(k)
         streams = [generator(self.seed, "target", k, label) for label in self.real.present]
-        draws = draw(streams)
+        draws = draw(streams).to(torch.empty(0, device=self.device, dtype=self.dtype))
         return Target(draws, self._class_means(streams, draws))
 
     @torch.no_grad()
@@ -214,12 +214,8 @@ class Run:
         """The mean [G, D] of each term over the real images of every class."""
         sums: dict[int, list[Tensor]] = {}
         for chunk in self._real_chunks(streams):
-            pieces = [
-                self._real_images(self.pixels[c][part], draws.of(slice(c, c + 1)))
-                for c, part in chunk
-            ]
-            terms = self.real_side(self.network, torch.cat(pieces))
-            split = [v.rows.split([len(piece) for piece in pieces]) for v in terms]
+            terms = self.real_side(self.network, self._real_images(chunk, draws))
+            split = [v.rows.split([len(part) for _, part in chunk]) for v in terms]
             for (c, _), *rows in zip(chunk, *split, strict=True):
                 before = sums.get(c, [0.0] * len(rows))
                 sums[c] = [a + b.sum(0) for a, b in zip(before, rows, strict=True)]
@@ -240,10 +236,19 @@ class Run:
                 room -= len(part)
         yield chunk
 
-    def _real_images(self, pixels: Tensor, drawn: Draw) -> Tensor:
-        """Images [B, C, H, W] of one class as the network is to see them."""
+    def _real_images(self, chunk: list[tuple[int, Tensor]], draws: Draw) -> Tensor:
+        """Images [B, C, H, W] of a chunk as the network is to see them."""
+        pixels = torch.cat([self.pixels[c][part] for c, part in chunk])
         images = self.normalisation(pixels).to(self.dtype)
-        return augment(images[None], drawn.to(images))[0] if self.config.augmented else images
+        if not self.config.augmented:
+            return images
+        pieces = images.split([len(part) for _, part in chunk])
+        return torch.cat(
+            [
+                augment(piece[None], draws.of(slice(c, c + 1)))[0]
+                for (c, _), piece in zip(chunk, pieces, strict=True)
+            ]
+        )
 
     def backward(self, images: Tensor, step: int) -> tuple[float, list[Vectors]]:
         """Add the gradient of the loss at `step` to `images.grad`; images [G, ipc, C, H, W].
@@ -258,11 +263,10 @@ class Run:
         else:
             target = self.target(step)
         total = images.new_zeros(())
-        draws = target.draws.to(images)
         gradients = []
         for classes in self._groups(images):
             view = images.detach()[classes].requires_grad_()
-            batch = augment(view, draws.of(classes)) if self.config.augmented else view
+            batch = augment(view, target.draws.of(classes)) if self.config.augmented else view
             terms = self.statistic(self.network, batch.flatten(0, 1))
             loss = images.new_zeros(())
             for vectors, mean in zip(terms, target.means, strict=True):
