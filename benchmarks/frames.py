@@ -129,8 +129,8 @@ def classification_frame(records: Sequence[Record], reported: pd.DataFrame) -> p
             }
         )
     frame = pd.DataFrame(rows).astype(dict.fromkeys(("targets", "real images", "steps"), "Int64"))
-    by = ["dataset", "ipc", "ZCA", "network", "method", "targets", "real images", "steps"]
-    frame = frame.sort_values(by)
+    frame = frame.sort_values(["targets", "real images", "steps"])
+    frame = in_order(frame, "dataset", "ipc", "ZCA", "network", by="method")
     frame["targets"] = [targets(networks) for networks in frame["targets"]]
     return frame
 
