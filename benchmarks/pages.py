@@ -1,7 +1,6 @@
 """What results/ shows of the records of one protocol: a page of text, a CSV frame, figures."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -65,7 +64,7 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def _cell(value: object) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if pd.isna(value):
         return "–"
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 

@@ -2,9 +2,10 @@ import dataclasses
 import re
 import shutil
 
+import pandas as pd
 import pytest
 
-from benchmarks import figures, frames, report, tables
+from benchmarks import figures, frames, pages, report, tables
 from benchmarks.pages import Drawing, describe
 from benchmarks.record import Record, read
 from benchmarks.tables import RESULTS, Tables
@@ -160,16 +161,46 @@ def small_set(networks, iterations, *, power=None):
     return dataclasses.replace(
         record("datadam"),
         kind="classification",
-        protocol={"dataset": "cifar10", "zca": False, "network": "convnet-w32"},
+        protocol={
+            "dataset": "cifar10",
+            "zca": False,
+            "network": "convnet-w32",
+            "seeds": 2,
+            "networks": 2,
+        },
         cell={
             "method": "datadam",
             "ipc": 1,
             "variant": variant,
             "config": {"real_batch": 128} | variant,
         },
-        metrics={"accuracy": 21.0, "accuracies": [[20.0, 21.0], [21.0, 22.0]]},
-        cost={"seconds": {"distil": 30.0}},
+        metrics={
+            "accuracy": 21.0,
+            "accuracy_std": 0.7,
+            "accuracies": [[20.0, 21.0], [21.0, 22.0]],
+        },
+        cost={"seconds": {"distil": 30.0, "train": 20.0}},
     )
+
+
+def test_classification_rows_stand_by_method_and_then_by_what_a_set_took():
+    chosen = {"method": "random", "ipc": 1, "variant": {}, "config": {}}
+    records = [
+        small_set(32, 300, power=1),
+        small_set(32, 1000),
+        small_set(32, 300),
+        small_set(0, 600),
+        dataclasses.replace(small_set(0, 0), cell=chosen),
+    ]
+    frame = frames.classification_frame(records, pd.DataFrame())
+    assert list(zip(frame["method"], frame["targets"], frame["steps"].fillna(0), strict=True)) == [
+        ("random", "", 0),
+        ("datadam", "fresh networks", 600),
+        ("datadam", "32 networks", 300),
+        ("datadam", "32 networks", 1000),
+        ("datadam power=1", "32 networks", 300),
+    ]
+    assert "nan" not in pages.markdown(frame).lower() and "<NA>" not in pages.markdown(frame)
 
 
 def test_accuracy_stands_against_the_seconds_of_one_set():
