@@ -1,76 +1,169 @@
-"""A record: the facts of one run, one JSON file, written when the run ends."""
+"""A record: the facts of one run, one JSON file, written when the run ends and never edited.
+
+Every kind of experiment states in its `facts.py` what its records hold; that is checked when a
+record is written and when it is read, and a digest inside shows any later change.
+"""
 
 import dataclasses
-import datetime
-import hashlib
+import functools
+import importlib
 import json
-import os
-import platform
 import re
-import shlex
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
-from distill.files import write_atomically
-from distill.mistake import Mistake
+import pydantic
+
+from distill.runtime import identity, registry
+from distill.runtime.files import write_atomically
+from distill.runtime.mistake import Mistake
+
+if TYPE_CHECKING:
+    from distill.plan import Plan
+    from distill.synthetic import SyntheticSet
 
 RESULTS = Path(__file__).parent.parent / "results"
 """The committed results, when the suite is used from its repository."""
 
-LIBRARIES = (
-    "torch",
-    "torchvision",
-    "avalanche-lib",
-    "nni",
-    "numpy",
-    "safetensors",
-    "scikit-learn",
-)
-VERSION = 1
-"""Of the protocol and of the record's form: raise it when either changes its meaning."""
+T = TypeVar("T")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def facts(cls: type[T]) -> type[T]:
+    """A frozen keyword-only dataclass whose types are checked when it is read from JSON."""
+    cls.__pydantic_config__ = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+
+@facts
+class Making:
+    """How the sets of a run are made: the part of a cell that all kinds share.
+
+    Attributes:
+        method, version: of distill/methods, and its VERSION. config: fields not at their defaults.
+        ipc: images a class. seed: of the run; set s has the seed derived for it.
+        sets: how many.
+    """
+
+    method: str
+    version: int
+    config: dict[str, Any]
+    ipc: int
+    seed: int
+    sets: int
+
+
+@facts
+class Dataset:
+    """The images of a run: a name, VERSION and what DSA leaves out, and the digest of all images.
+
+    Attributes:
+        judged_on: `test`, or `validation`: a part of the training images, for making choices.
+    """
+
+    name: str
+    version: int
+    without: list[str]
+    digest: str
+    judged_on: str = "test"
+
+
+@facts
+class SetUsed:
+    """A set that a run used: its content's digest, and the wall clock that making it took."""
+
+    seed: int
+    digest: str
+    seconds: float
+    images: int
+    bytes: int
+
+
+@facts
+class Cost:
+    """Wall-clock seconds by stage, and the most memory held, in MB."""
+
+    seconds: dict[str, float]
+    peak_mb: int
+    gpu_mb: int | None = None
+
+
+@facts
+class Hardware:
+    """Where a run took place."""
+
+    cpu: str
+    cores: int
+    threads: int
+    device: str
+    gpu: str | None
+
+
+@facts
+class Provenance:
+    """How to make the run again: the command, the code, the libraries, the machine."""
+
+    command: str
+    date: str
+    commit: str | None
+    clean: bool | None
+    python: str
+    versions: dict[str, str | None]
+    hardware: Hardware
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
     """One run.
 
     Attributes:
-        kind: the benchmark, e.g. `continual`.
-        protocol: what runs must share for their figures to stand in one table.
-        cell: what sets this run apart within the protocol: the method, its configuration, the seed.
-        metrics: what was measured, with the raw values behind each mean.
-        cost: seconds by stage, peak memory in MB, images and bytes stored.
-        provenance: command, commit, versions, hardware, date.
+        kind: the folder of benchmarks/ that made it. version: of that kind's facts and meaning.
+        label: what its row is called, e.g. `datadam power=1`; no part of what it is.
+        protocol: what rows must share to stand in one table. cell: what sets this run apart.
+        results: what was measured, in raw values. sets: that were used.
     """
 
     kind: str
-    protocol: dict[str, Any]
-    cell: dict[str, Any]
-    metrics: dict[str, Any]
-    cost: dict[str, Any]
-    provenance: dict[str, Any]
-    version: int = VERSION
+    version: int
+    label: str
+    protocol: Any
+    cell: Any
+    results: Any
+    sets: list[SetUsed]
+    cost: Cost
+    provenance: Provenance
 
-    @property
+    @functools.cached_property
     def protocol_key(self) -> str:
         """Equal for records that may stand in one table."""
-        return _key([self.kind, self.version, self.protocol])
+        return identity.key("protocol", {"kind": self.kind, "protocol": self.protocol})
+
+    @functools.cached_property
+    def key(self) -> str:
+        """Of what was run: the same run gets the same key."""
+        return identity.key(
+            "record",
+            {
+                "kind": self.kind,
+                "version": self.version,
+                "protocol": self.protocol,
+                "cell": self.cell,
+            },
+        )
 
     @property
     def name(self) -> str:
-        """The file name: the same run gets the same name."""
-        if self.kind == "cost":
-            parts = [self.kind, self.protocol["part"]]
-        else:
-            parts = [self.kind, self.protocol["dataset"], self.cell["method"]]
-            parts += [] if self.cell["ipc"] is None else [f"ipc{self.cell['ipc']}"]
-        parts += [self.protocol["strategy"]] if "strategy" in self.protocol else []
-        return "-".join([*parts, _key([self.protocol, self.cell])]) + ".json"
+        """The file name."""
+        words = facts_of(self.kind).name(self.protocol, self.cell)
+        return f"{self.kind}-{words}-{self.key}.json"
+
+    @property
+    def commit(self) -> str:
+        """Of the code, shortened; `+` marks uncommitted changes."""
+        clean = self.provenance.clean
+        return (self.provenance.commit or "unknown")[:7] + ("" if clean else "+")
 
     def write(self, folder: Path) -> Path:
         """Write the record into `folder`, whole or not at all, and return its path.
@@ -78,122 +171,121 @@ class Record:
         Raises:
             Mistake: the folder cannot be written to.
         """
+        content = json.loads(json.dumps(dataclasses.asdict(self), allow_nan=False))
+        assert dataclasses.asdict(_parsed(content)) == dataclasses.asdict(self)
         path = folder / self.name
-        text = json.dumps(dataclasses.asdict(self), indent=1)
+        text = json.dumps({**content, "digest": _digest(content)}, indent=1)
         # Lists of plain values on one line each, so that a record can be read.
         text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
         write_atomically(path, (text + "\n").encode())
         return path
 
 
-def read(folders: Sequence[Path]) -> list[Record]:
-    """All records in the folders, sorted by file name; a later folder's replace an earlier's.
+def facts_of(kind: str) -> ModuleType:
+    """The `facts.py` of a kind of experiment.
 
     Raises:
-        Mistake: a file there is no record.
+        Mistake: there is no such kind.
     """
-    paths = [path for folder in folders for path in sorted(folder.glob("*.json"))]
-    found = {path.name: read_one(path) for path in paths}
-    return [found[name] for name in sorted(found)]
+    kinds = registry.names("benchmarks", folders=True)
+    if kind not in kinds:
+        raise Mistake(f"unknown kind of experiment '{kind}'; there are: {', '.join(kinds)}")
+    return importlib.import_module(f"benchmarks.{kind}.facts")
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return identity.digest(json.dumps(content, sort_keys=True).encode())
+
+
+def _parsed(content: dict[str, Any]) -> Record:
+    """The record that checked JSON content stands for.
+
+    Raises:
+        ValueError: a key is missing or unknown, or a value is not what the kind's facts say.
+    """
+    fields = {field.name for field in dataclasses.fields(Record)}
+    if content.keys() != fields:
+        wrong = ", ".join(sorted(content.keys() ^ fields))
+        raise ValueError(f"these keys are missing or too many: {wrong}")
+    module = facts_of(content["kind"])
+    if content["version"] != module.VERSION:
+        raise ValueError(f"it is of version {content['version']}, today's is {module.VERSION}")
+    types = {
+        "label": str,
+        "protocol": module.Protocol,
+        "cell": module.Cell,
+        "results": module.Results,
+        "sets": list[SetUsed],
+        "cost": Cost,
+        "provenance": Provenance,
+    }
+    parts = {}
+    for name, kind in types.items():
+        text = json.dumps(content[name])
+        parts[name] = pydantic.TypeAdapter(kind).validate_json(text, strict=True)
+    return Record(kind=content["kind"], version=content["version"], **parts)
 
 
 def read_one(path: Path) -> Record:
     """The record in a file.
 
     Raises:
-        Mistake: no such file, or no record.
+        Mistake: no such file, not a record, of another version, or changed since it was written.
     """
     try:
-        return Record(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise Mistake(f"{path} is not a record ({error}); remove it") from error
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict) or "digest" not in content:
+            raise ValueError("it holds no digest")
+        if content.pop("digest") != _digest(content):
+            raise ValueError("its content does not have the digest it names: it was changed")
+        return _parsed(content)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _refused(path, f"{error.title}.{where}: {first['msg']}") from error
+    except OSError as error:
+        raise _refused(path, error.strerror) from error
+    except (ValueError, RecursionError) as error:
+        raise _refused(path, str(error)) from error
 
 
-def _key(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
+def _refused(path: Path, why: str) -> Mistake:
+    return Mistake(f"{path} is not a record to build on ({why}); remove it and run its command")
 
 
-def provenance(module: str, args: Sequence[str], device: Any) -> dict[str, Any]:
-    """How to make the run again: the command, the code, the libraries, the machine."""
-    return {
-        "command": shlex.join(["python", "-m", module, *args]),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **_code(),
-        "python": platform.python_version(),
-        "versions": {name: _installed(name) for name in LIBRARIES},
-        "hardware": _hardware(device),
-    }
+def read(folders: Sequence[Path]) -> list[Record]:
+    """All records in the folders, sorted by file name; a later folder's replace an earlier's.
+
+    Raises:
+        Mistake: a file there is no record, or bears another record's name.
+    """
+    records: dict[str, Record] = {}
+    for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):
+        record = read_one(path)
+        if record.name != path.name:
+            raise _refused(path, f"its name should be {record.name}")
+        records[path.name] = record
+    return [records[name] for name in sorted(records)]
 
 
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+def making(plan: "Plan", *, seed: int, sets: int) -> Making:
+    """The part of a cell that says how sets are made."""
+    return Making(
+        method=plan.method,
+        version=plan.module.VERSION,
+        config=identity.changed(plan.config),
+        ipc=plan.ipc,
+        seed=seed,
+        sets=sets,
+    )
 
 
-def _code() -> dict[str, Any]:
-    """The commit the code was at, and whether the code had been changed since."""
-    here = Path(__file__).parent.parent
-    code = ["distill", "downstream", "benchmarks"]
-
-    def git(*args: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *args], cwd=here, capture_output=True, text=True)
-        except OSError:
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    changes = git("status", "--porcelain", "--", *code)
-    return {
-        "commit": git("rev-parse", "HEAD"),
-        "clean": None if changes is None else not changes,
-    }
-
-
-def _hardware(device: Any) -> dict[str, Any]:
-    import torch
-
-    cpu = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next(
-            (x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")),
-            cpu,
-        )
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    threads = torch.get_num_threads()
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "device": str(device),
-        "gpu": gpu,
-    }
-
-
-class Stopwatch:
-    """Wall-clock seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, stage: str) -> None:
-        """Add the time since the last lap to `stage`."""
-        now = time.monotonic()
-        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + now - self._last, 2)
-        self._last = now
-
-
-def peak_memory(device: Any) -> dict[str, float]:
-    """The most memory that this process has held, in MB: resident, and of the GPU if used."""
-    import resource
-
-    import torch
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    memory = {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20}
-    if device.type == "cuda":
-        memory["gpu_mb"] = torch.cuda.max_memory_allocated(device) // 2**20
-    return memory
+def set_used(small: "SyntheticSet") -> SetUsed:
+    """What a record says of a set."""
+    return SetUsed(
+        seed=small.made.seed,
+        digest=small.digest(),
+        seconds=round(small.made.seconds, 3),
+        images=len(small.images),
+        bytes=small.stored_bytes,
+    )

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.record import RESULTS
-from distill.mistake import Mistake, one_line
-from distill.overrides import cli
+from distill.runtime.flags import cli
+from distill.runtime.mistake import Mistake, one_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,16 +25,17 @@ class Tables:
 
 def main(command: Tables) -> int:
     """Regenerate or check; the exit code."""
-    from benchmarks.report import regenerate, stale
+    from benchmarks.contents import Contents
 
     if not (command.results / "reported.csv").exists():
         raise Mistake(f"no reported.csv in {command.results}; --results takes the results folder")
+    contents = Contents(command.results)
     if command.check:
-        wrong = stale(command.results)
-        for path in wrong:
+        stale = contents.stale()
+        for path in stale:
             print(f"stale: {path}; run python -m benchmarks.tables", file=sys.stderr)
-        return 1 if wrong else 0
-    for path in regenerate(command.results):
+        return 1 if stale else 0
+    for path in contents.regenerate():
         print(path)
     return 0
 

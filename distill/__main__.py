@@ -4,8 +4,9 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from distill.mistake import one_line
-from distill.overrides import configure, parse
+from distill import choices
+from distill.runtime.flags import configure, parse
+from distill.runtime.mistake import one_line
 
 PROG = "python -m distill"
 
@@ -18,24 +19,20 @@ class Distill:
     --help` lists them.
     """
 
-    method: str = "datadam"
-    """How the set is made: one of the files in distill/methods."""
-    dataset: str = "digits"
-    """Which images: digits (embedded), cifar10, cifar100, or folder (your own)."""
+    method: choices.Method = "datadam"
+    dataset: choices.Dataset = choices.DEFAULT_DATASET
     ipc: int = 1
     """Images per class."""
-    preset: str = "laptop"
-    """laptop (minutes on two cores) or paper (the published configuration)."""
+    preset: choices.Preset = "laptop"
     seed: int = 0
     """The same seed gives the same images."""
     zca: bool = False
-    """Distil ZCA-whitened images, as the published CIFAR results do."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."""
+    """Distill ZCA-whitened images, as the published CIFAR results do."""
+    device: choices.Device = "auto"
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
     image_size: int | None = None
-    """Size in pixels, for --dataset folder."""
+    """Size in pixels, for a dataset of your own pictures."""
     out: Path = Path("runs/set.safetensors")
     """The file to write; FILE.png beside it shows the images."""
     export: Path | None = None
@@ -47,36 +44,32 @@ def main(args: list[str]) -> None:
     command, flags = parse(Distill, args, prog=PROG)
 
     # Only now what takes seconds to import.
-    from distill import datasets, registry
-    from distill.device import choose, tune
-    from distill.files import require_writable
+    from distill import datasets
     from distill.images import whitened
-    from distill.progress import Progress
+    from distill.plan import Plan, distill
+    from distill.runtime import registry
+    from distill.runtime.compute import Compute
+    from distill.runtime.files import require_writable
+    from distill.runtime.progress import Progress
 
-    registry.require("datasets", command.dataset)
-    config, _ = configure(
-        command.method, command.dataset, command.ipc, command.preset, flags, prog=PROG
-    )
-    device = choose(command.device)
+    module = registry.load("distill.methods", command.method)
+    about = datasets.about(command.dataset, size=command.image_size)
+    preset = module.preset(about, command.ipc, command.preset)
+    config = configure(preset, flags, prog=PROG)
+    compute = Compute.of(command.device, about.shape)
     require_writable(command.out.parent)
     data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
-    tune(device, data.train.shape)
     if command.zca:
         data = whitened(data)
-    made = registry.load("methods", command.method).distill(
-        data.train,
-        command.ipc,
-        config=config,
-        seed=command.seed,
-        device=device,
-        progress=Progress(sys.stderr),
-    )
-    made.save(command.out)
+    plan = Plan(command.method, config, command.ipc, command.seed)
+    progress = Progress(sys.stderr)
+    small = distill(plan, data.train, compute=compute, progress=progress)
+    small.save(command.out)
     picture = command.out.with_suffix(command.out.suffix + ".png")
-    made.grid(picture)
-    print(f"{len(made)} images: {command.out}; to look at: {picture}")
+    small.grid(picture)
+    print(f"{len(small)} images: {command.out}; to look at: {picture}")
     if command.export is not None:
-        made.export(command.export)
+        small.export(command.export)
         print(f"as pictures: {command.export}/<class>/<number>.png")
 
 

@@ -8,6 +8,7 @@ respect to the images.
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from torch import Tensor
 BRIGHTNESS, SATURATION, CONTRAST = 1.0, 2.0, 0.5
 CROP, CUTOUT, SCALE, ROTATE = 0.125, 0.5, 1.2, 15.0
 """The published parameters: ranges, padding and square as fractions of the size, degrees."""
+OPERATIONS = ("colour", "crop", "cutout", "flip", "scale", "rotate")
+"""The published six. Colour is brightness, saturation and contrast, one after the other."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +42,18 @@ class Draw:
         return Draw(self.operation[groups], self.numbers[groups])
 
 
-def draw(generators: list[torch.Generator], images: int = 1) -> Draw:
-    """One draw for each generator, that is for each group, with parameters for `images` images."""
-    operation = [torch.randint(len(OPERATIONS), (), generator=g) for g in generators]
+def draw(
+    generators: Sequence[torch.Generator], operations: Sequence[str], *, images: int = 1
+) -> Draw:
+    """One draw for each generator, that is for each group, with parameters for `images` images.
+
+    Args:
+        operations: names of `OPERATIONS` to draw from, those that suit the dataset.
+    """
+    places = torch.tensor([OPERATIONS.index(name) for name in operations])
+    operation = [torch.randint(len(places), (), generator=g) for g in generators]
     numbers = [torch.rand(images, 3, generator=g) for g in generators]
-    return Draw(torch.stack(operation), torch.stack(numbers))
+    return Draw(places[torch.stack(operation)], torch.stack(numbers))
 
 
 def augment(images: Tensor, drawn: Draw) -> Tensor:
@@ -58,12 +68,12 @@ def augment(images: Tensor, drawn: Draw) -> Tensor:
     groups, batch = images.shape[:2]
     numbers = drawn.numbers.expand(groups, batch, 3)
     if groups == 1:
-        return OPERATIONS[int(drawn.operation)](images[0], numbers[0])[None]
+        return FUNCTIONS[int(drawn.operation)](images[0], numbers[0])[None]
     parts, order = [], []
     for index in drawn.operation.unique().tolist():
         members = (drawn.operation == index).nonzero()[:, 0]
         chosen = images[members].flatten(0, 1), numbers[members].flatten(0, 1)
-        parts.append(OPERATIONS[index](*chosen).unflatten(0, (len(members), batch)))
+        parts.append(FUNCTIONS[index](*chosen).unflatten(0, (len(members), batch)))
         order.append(members)
     return torch.cat(parts)[torch.cat(order).argsort()]
 
@@ -79,9 +89,9 @@ def _colour(x: Tensor, u: Tensor) -> Tensor:
 
 
 def _crop(x: Tensor, u: Tensor) -> Tensor:
-    """Shift by up to an eighth of the size, in whole pixels; zeros come in."""
+    """Shift by up to an eighth of the size, in whole pixels (halves up); zeros come in."""
     height, width = x.shape[-2:]
-    reach_y, reach_x = round(height * CROP), round(width * CROP)
+    reach_y, reach_x = int(height * CROP + 0.5), int(width * CROP + 0.5)
     top = (u[:, 0] * (2 * reach_y + 1)).long()
     left = (u[:, 1] * (2 * reach_x + 1)).long()
     padded = F.pad(x, (reach_x, reach_x, reach_y, reach_y))
@@ -129,4 +139,5 @@ def _rotate(x: Tensor, u: Tensor) -> Tensor:
     return _affine(x, angle.cos(), -angle.sin(), angle.sin(), angle.cos())
 
 
-OPERATIONS = (_colour, _crop, _cutout, _flip, _scale, _rotate)
+FUNCTIONS = (_colour, _crop, _cutout, _flip, _scale, _rotate)
+"""In the order of `OPERATIONS`."""

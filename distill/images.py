@@ -1,4 +1,4 @@
-"""Real images in memory, and the one place that knows normalisation."""
+"""Real images in memory, the facts of a dataset, and the one place that knows normalisation."""
 
 import dataclasses
 import functools
@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from distill.augment import OPERATIONS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,29 +91,83 @@ class Normalisation:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ImageSet:
-    """Real images of a labelled dataset.
+class About:
+    """The facts of a dataset, known before any image is loaded.
 
     Attributes:
         name: of the dataset.
-        images: uint8 [N, C, H, W].
-        labels: int64 [N], indices into `classes`.
-        classes: the name of every class of the dataset, also of those not in this set.
         normalisation: how a network is to see the images.
+        shape: (channels, height, width); None where the user chooses the size (`sized`).
+        classes: the name of every class; None where the images say it.
+        operations: of DSA that leave an image in its class: no flips for digits and letters.
+        version: raised when the same name comes to stand for other images.
     """
 
     name: str
+    normalisation: Normalisation
+    shape: tuple[int, int, int] | None = None
+    classes: tuple[str, ...] | None = None
+    operations: tuple[str, ...] = OPERATIONS
+    version: int = 1
+
+    @property
+    def depth(self) -> int:
+        """Blocks of the ConvNet that the field uses at this size: 3 at 32 px, 4 at 64, 5 at 128."""
+        return max(3, self.shape[-1].bit_length() - 3)
+
+    @property
+    def small(self) -> bool:
+        """Images of up to 16 pixels, for which the laptop presets can afford more."""
+        return max(self.shape[1:]) <= 16
+
+    def identity(self) -> dict[str, Any]:
+        """What a result depends on, besides the images themselves."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "without": [name for name in OPERATIONS if name not in self.operations],
+        }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Real images of a labelled dataset, sorted by class, so that a class is a slice.
+
+    Attributes:
+        about: the facts of the dataset; `classes` also names classes that are not in this set.
+        images: uint8 [N, C, H, W].
+        labels: int64 [N], indices into `about.classes`, ascending.
+        normalisation: how a network is to see the images; the dataset's own, if not another.
+    """
+
+    about: About
     images: Tensor
     labels: Tensor
-    classes: tuple[str, ...]
     normalisation: Normalisation
 
     def __post_init__(self) -> None:
         assert self.images.dtype == torch.uint8 and self.images.ndim == 4
         assert self.labels.dtype == torch.int64 and len(self.labels) == len(self.images)
+        assert bool((self.labels.diff() >= 0).all()), "images must be sorted by class"
+
+    @classmethod
+    def sorted(cls, about: About, images: Tensor, labels: Tensor) -> "ImageSet":
+        """From images in any order; within a class they keep theirs."""
+        order = labels.long().argsort(stable=True)
+        return cls(about, images[order], labels.long()[order], about.normalisation)
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def name(self) -> str:
+        """Of the dataset."""
+        return self.about.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The name of every class of the dataset, also of those not in this set."""
+        return self.about.classes
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -125,8 +181,9 @@ class ImageSet:
         return self.labels.unique().tolist()
 
     def of_class(self, label: int) -> Tensor:
-        """uint8 [n, C, H, W]: the images of one class, in the order of the dataset."""
-        return self.images[self.labels == label]
+        """uint8 [n, C, H, W]: the images of one class, in the order of the dataset (a view)."""
+        first, end = torch.searchsorted(self.labels, torch.tensor([label, label + 1])).tolist()
+        return self.images[first:end]
 
     def only(self, labels: Sequence[int]) -> "ImageSet":
         """The images of these classes alone, with their original ids."""
@@ -147,6 +204,34 @@ class Data(NamedTuple):
 
     train: ImageSet
     test: ImageSet
+
+    def validation(self, share: float = 0.2) -> "Data":
+        """The training images alone: the last `share` of every class stands for the test images.
+
+        Choices (presets, learning rates) are made here, so that no test image takes part in them.
+        """
+        held = torch.zeros(len(self.train), dtype=torch.bool)
+        for label in self.train.present:
+            members = (self.train.labels == label).nonzero()[:, 0]
+            held[members[len(members) - max(1, round(share * len(members))) :]] = True
+        halves = (~held, held)
+        return Data(
+            *(
+                dataclasses.replace(
+                    self.train, images=self.train.images[part], labels=self.train.labels[part]
+                )
+                for part in halves
+            )
+        )
+
+    def normalised_by(self, normalisation: Normalisation) -> "Data":
+        """Both halves under another normalisation."""
+        return Data(*(half.normalised_by(normalisation) for half in self))
+
+    def digest(self) -> str:
+        """sha256 over all images and labels: 12 hexadecimal digits."""
+        parts = (self.train.images, self.train.labels, self.test.images, self.test.labels)
+        return digest(*parts)[:12]
 
 
 def digest(*tensors: Tensor) -> str:
@@ -180,4 +265,4 @@ def whitened(data: Data, epsilon: float = 0.1) -> Data:
         source=f"{normalisation.source}, ZCA on {data.train.name} train {data.train.digest()}",
         whitening=Whitening(centre, white.float(), colour.float(), epsilon),
     )
-    return Data(*(half.normalised_by(fitted) for half in data))
+    return data.normalised_by(fitted)

@@ -1,4 +1,4 @@
-"""Statistic matching: the one loop that DataDAM and DM share.
+"""Statistic matching: the objective that DataDAM and DM share.
 
 A statistic maps a network and a batch to vectors, one an image; the loss is the weighted squared
 distance between the class means of the real and of the synthetic batch, summed over the classes.
@@ -18,14 +18,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from distill import learn
 from distill.augment import Draw, augment, draw
-from distill.health import Health
+from distill.formation import shown
 from distill.images import ImageSet
-from distill.mistake import Mistake, unknown
-from distill.networks import ConvNet, build, initialise, parse
-from distill.progress import Progress
-from distill.seeding import generator
-from distill.synthetic import SyntheticSet, made_by, require_ipc
+from distill.learn import Step
+from distill.networks import Network, build, couples_images, initialise, parse
+from distill.runtime.compute import Compute
+from distill.runtime.progress import Progress
+from distill.runtime.seeding import generator
 
 
 class Vectors(NamedTuple):
@@ -36,17 +37,17 @@ class Vectors(NamedTuple):
     rows: Tensor
 
 
-Statistic = Callable[[ConvNet, Tensor], list[Vectors]]
+Statistic = Callable[[Network, Tensor], list[Vectors]]
 """From a network and normalised images [B, C, H, W] to the terms of the loss."""
 
-ACTIVATIONS = {"cpu": 2**21, "cuda": 2**28}
+AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
 """How many numbers one layer's activations may have at a time: a few images of 32x32 at width 128
 stay in a CPU's cache; a GPU wants much. It bounds the memory of both sides."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """What every matching method is told.
+class Config(learn.Config):
+    """What every matching method is told besides.
 
     Attributes:
         network: name of the random networks (`distill.networks.parse`). Batch norm couples the
@@ -54,10 +55,6 @@ class Config:
         networks: K > 0 draws K random networks once, each with its augmentation and its real
             images, and buys the targets from them; 0 draws all afresh at every step, as published.
         real_batch: real images per class for each target; a smaller class gives all it has.
-        iterations: steps on the synthetic images.
-        rate: learning rate of the image optimiser, SGD.
-        momentum: of the image optimiser.
-        start: images begin as `real` images of their class or as `noise`.
         augmented: DSA, the same draw for a class's real and synthetic images.
         compiled: the real side through torch.compile, which needs a C++ compiler and about a
             minute first: for long runs with fresh networks. Rounding changes.
@@ -66,79 +63,60 @@ class Config:
     network: str = "convnet-d3-w128-instance-relu-avg"
     networks: int = 0
     real_batch: int = 128
-    iterations: int = 8000
-    rate: float = 1.0
-    momentum: float = 0.5
-    start: str = "real"
     augmented: bool = True
     compiled: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse(self.network)
+        learn.require(self, "networks", least=0)
+        learn.require(self, "real_batch", least=1)
 
     @property
     def couples_classes(self) -> bool:
         """True if a class's images depend on the classes distilled with it."""
-        return parse(self.network).norm == "batch"
+        return couples_images(parse(self.network))
 
 
 def match(
-    method: str,
     statistic: Statistic,
     real: ImageSet,
     ipc: int,
     *,
     config: Config,
     seed: int,
-    device: torch.device,
+    compute: Compute,
     progress: Progress,
-) -> SyntheticSet:
-    """Learn `ipc` images for every class present in `real`.
+) -> Tensor:
+    """Learn `ipc` images for every class present in `real` by matching `statistic`.
 
     Returns:
-        The set, ordered by class id: images [classes * ipc, C, H, W].
+        float32 [G, ipc, C, H, W] in pixel units, ordered by class id.
 
     Raises:
-        Mistake: ipc below 1 or above the smallest class, an unknown network or start, a number
-            that cannot be, or a loss that is no longer finite.
+        Mistake: what `learn.learn` raises.
     """
-    require_ipc(real, ipc)
-    for name, least in (("networks", 0), ("real_batch", 1), ("iterations", 0)):
-        if getattr(config, name) < least:
-            flag = name.replace("_", "-")
-            raise Mistake(f"--method.{flag} {getattr(config, name)}: give {least} or more")
-    run = Run(statistic, real, config, seed, device)
-    images = run.first_images(ipc).requires_grad_()
-    if config.compiled:
-        run.compile(progress.say)
-    optimiser = torch.optim.SGD([images], lr=config.rate, momentum=config.momentum)
-    if config.networks:
-        progress.start("targets", config.networks)
-        for k in range(config.networks):
-            run.bought[k] = run.target(k)
-            progress.advance()
-    health = Health(config.iterations, window=max(config.networks, 1), say=progress.say)
-    progress.start(f"{method} steps", config.iterations)
-    for step in range(config.iterations):
-        optimiser.zero_grad()
-        loss, terms = run.backward(images, step)
-        if not math.isfinite(loss):
-            raise Mistake(f"the loss is {loss} at step {step + 1}; give a lower --method.rate")
-        optimiser.step()
-        maps = {v.name: v.rows for v in terms if v.name.startswith("attention")}
-        health.watch(step, loss, images.detach(), maps)
-        progress.advance(note=f"loss {loss / len(real.present):.4g} a class")
-    pixels = real.normalisation.inverse(images.detach().flatten(0, 1))
-    labels = torch.tensor(real.present).repeat_interleave(ipc)
-    return made_by(method, real, ipc=ipc, config=config, seed=seed, images=pixels, labels=labels)
+    objective = Matching(statistic, real, config, seed, compute.device)
+    return learn.learn(
+        objective,
+        real,
+        ipc,
+        config=config,
+        seed=seed,
+        device=compute.device,
+        progress=progress,
+    )
 
 
 class Target(NamedTuple):
     """What one random network asks of the synthetic images."""
 
-    draws: Draw  # of G classes
+    draws: Draw | None  # of G classes; None without augmentation
     means: list[Tensor]  # one [G, D] a term
 
 
-class Run:
-    """The parts of one distillation that do not change from step to step."""
+class Matching:
+    """The objective: class means of a statistic, in random networks."""
 
     def __init__(
         self,
@@ -152,16 +130,28 @@ class Run:
         self.statistic, self.real_side = statistic, statistic
         self.real, self.config = real, config
         self.seed, self.device, self.dtype = seed, device, dtype
+        self.window = max(config.networks, 1)
         self.pixels = [real.of_class(label).to(device) for label in real.present]
         self.normalisation = real.normalisation.to(device)
+        self.operations = real.about.operations if config.augmented else ()
         spec = parse(config.network)
         first = generator(seed, "network", 0)
         self.network = build(spec, real.shape, classes=len(real.classes), generator=first)
         self.network.to(device, dtype).requires_grad_(False)
         self.bought: dict[int, Target] = {}
         largest = spec.width * math.prod(real.shape[1:])
-        most = ACTIVATIONS.get(device.type, ACTIVATIONS["cuda"])
+        most = AT_ONCE.get(device.type, AT_ONCE["cuda"])
         self.chunk = sys.maxsize if config.couples_classes else max(1, most // largest)
+
+    def prepare(self, progress: Progress) -> None:
+        """Compile if that is asked for, and buy the targets."""
+        if self.config.compiled:
+            self.compile(progress.say)
+        if self.config.networks:
+            progress.start("targets", self.config.networks)
+            for k in range(self.config.networks):
+                self.bought[k] = self.target(k)
+                progress.advance()
 
     @torch.no_grad()
     def compile(self, say: Callable[[str], None]) -> None:
@@ -180,24 +170,6 @@ class Run:
         """Real images that each class gives to a target."""
         return [min(len(pixels), self.config.real_batch) for pixels in self.pixels]
 
-    def first_images(self, ipc: int) -> Tensor:
-        """[classes, ipc, C, H, W], normalised."""
-        starts = {"real": self._real_start, "noise": self._noise_start}
-        if self.config.start not in starts:
-            raise unknown("start", self.config.start, starts)
-        drawn = [
-            starts[self.config.start](pixels, ipc, generator(self.seed, "start", label))
-            for label, pixels in zip(self.real.present, self.pixels, strict=True)
-        ]
-        return torch.stack(drawn).to(self.device, self.dtype)
-
-    def _real_start(self, pixels: Tensor, ipc: int, stream: torch.Generator) -> Tensor:
-        chosen = torch.randperm(len(pixels), generator=stream)[:ipc]
-        return self.normalisation(pixels[chosen])
-
-    def _noise_start(self, pixels: Tensor, ipc: int, stream: torch.Generator) -> Tensor:
-        return torch.randn(ipc, *self.real.shape, generator=stream)
-
     def settle(self, k: int) -> None:
         """Make the network the k-th random one. It depends on the seed and on k alone."""
         initialise(self.network, generator=generator(self.seed, "network", k))
@@ -206,11 +178,14 @@ class Run:
         """Draw for network k, and the class means of the real images in it."""
         self.settle(k)
         streams = [generator(self.seed, "target", k, label) for label in self.real.present]
-        draws = draw(streams).to(torch.empty(0, device=self.device, dtype=self.dtype))
+        draws = None
+        if self.operations:
+            like = torch.empty(0, device=self.device, dtype=self.dtype)
+            draws = draw(streams, self.operations).to(like)
         return Target(draws, self._class_means(streams, draws))
 
     @torch.no_grad()
-    def _class_means(self, streams: list[torch.Generator], draws: Draw) -> list[Tensor]:
+    def _class_means(self, streams: list[torch.Generator], draws: Draw | None) -> list[Tensor]:
         """The mean [G, D] of each term over the real images of every class."""
         sums: dict[int, list[Tensor]] = {}
         for chunk in self._real_chunks(streams):
@@ -236,11 +211,11 @@ class Run:
                 room -= len(part)
         yield chunk
 
-    def _real_images(self, chunk: list[tuple[int, Tensor]], draws: Draw) -> Tensor:
+    def _real_images(self, chunk: list[tuple[int, Tensor]], draws: Draw | None) -> Tensor:
         """Images [B, C, H, W] of a chunk as the network is to see them."""
         pixels = torch.cat([self.pixels[c][part] for c, part in chunk])
         images = self.normalisation(pixels).to(self.dtype)
-        if not self.config.augmented:
+        if draws is None:
             return images
         pieces = images.split([len(part) for _, part in chunk])
         return torch.cat(
@@ -250,37 +225,38 @@ class Run:
             ]
         )
 
-    def backward(self, images: Tensor, step: int) -> tuple[float, list[Vectors]]:
-        """Add the gradient of the loss at `step` to `images.grad`; images [G, ipc, C, H, W].
-
-        Returns:
-            The loss, summed over the classes, and the terms of the last classes seen.
-        """
+    def step(self, images: Tensor, number: int) -> Step:
+        """The loss at step `number`, summed over the classes; images [G, ipc, C, H, W]."""
         if self.config.networks:
-            k = step % self.config.networks
+            k = number % self.config.networks
             target = self.bought[k]
             self.settle(k)
         else:
-            target = self.target(step)
-        total = images.new_zeros(())
-        gradients = []
+            target = self.target(number)
+        total, gradients = images.new_zeros(()), []
         for classes in self._groups(images):
             view = images.detach()[classes].requires_grad_()
-            batch = augment(view, target.draws.of(classes)) if self.config.augmented else view
-            terms = self.statistic(self.network, batch.flatten(0, 1))
-            loss = images.new_zeros(())
-            for vectors, mean in zip(terms, target.means, strict=True):
-                own = vectors.rows.view(*batch.shape[:2], -1).mean(1)
-                loss = loss + vectors.weight * (own - mean[classes]).square().sum()
+            loss, terms = self._loss(view, classes, target)
             gradients += torch.autograd.grad(loss, view)
             total += loss.detach()
-        gradient = torch.cat(gradients)
-        images.grad = gradient if images.grad is None else images.grad + gradient
-        return total.item(), [v._replace(rows=v.rows.detach()) for v in terms]
+        maps = {v.name: v.rows.detach() for v in terms if v.name.startswith("attention")}
+        return Step(total.item(), torch.cat(gradients), maps)
+
+    def _loss(self, view: Tensor, classes: slice, target: Target) -> tuple[Tensor, list[Vectors]]:
+        """Of some classes' images [g, ipc, C, H, W]: the loss [] and the terms of the statistic."""
+        batch = shown(view, self.config.formation, self.normalisation)
+        if target.draws is not None:
+            batch = augment(batch, target.draws.of(classes))
+        terms = self.statistic(self.network, batch.flatten(0, 1))
+        loss = view.new_zeros(())
+        for vectors, mean in zip(terms, target.means, strict=True):
+            own = vectors.rows.view(*batch.shape[:2], -1).mean(1)
+            loss = loss + vectors.weight * (own - mean[classes]).square().sum()
+        return loss, terms
 
     def _groups(self, images: Tensor) -> Iterator[slice]:
         """All classes, as many at a time as fit."""
         classes, ipc = images.shape[:2]
-        at_once = max(1, self.chunk // ipc)
+        at_once = max(1, self.chunk // (ipc * self.config.formation**2))
         for first in range(0, classes, at_once):
             yield slice(first, first + at_once)

@@ -1,107 +1,45 @@
-"""ConvNet, the network of the field, built by name from a small specification."""
+"""A network by name, its initialisation, and what a network must offer.
 
-import dataclasses
+One file of `distill/architectures/` is one family, e.g. `resnet.py` is all of `resnet10`,
+`resnet18-batch` and so on. It offers:
+
+    Spec: a frozen dataclass that meets the protocol here; `Spec()` is the family's default.
+    parse(name) -> Spec: from any name that begins with the family's; a `Mistake` says what is
+        wrong with it. `parse(str(spec)) == spec`.
+    Network(spec, shape, classes): an `nn.Module` that meets the protocol here, for images of
+        `shape` (C, H, W). It must also be constructible on torch's meta device.
+"""
+
+import importlib
 import math
+import re
 from collections.abc import Iterable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from distill.mistake import Mistake, unknown
-from distill.pooling import AveragePool
-
-NORMS = ("none", "batch", "layer", "instance", "group")
-ACTIVATIONS = {
-    "sigmoid": nn.Sigmoid,
-    "relu": lambda: nn.ReLU(inplace=True),
-    "leakyrelu": lambda: nn.LeakyReLU(0.01, inplace=True),
-    "swish": nn.SiLU,
-}
-"""In place where that is possible: nothing else reads what they are given."""
-POOLINGS = {
-    "none": nn.Identity,
-    "max": lambda: nn.MaxPool2d(2),
-    "avg": AveragePool,
-}
+from distill.runtime import registry
 
 
-@dataclasses.dataclass(frozen=True)
-class Spec:
-    """One ConvNet of the family (the axes of the paper's architecture search).
+class Spec(Protocol):
+    """What stands for one network of a family; `str(spec)` is the name that spells everything."""
 
-    Its name lists what it is made of, e.g. `convnet-d3-w128-instance-relu-avg`; `nonorm` and
-    `nopool` stand for no normalisation and no pooling.
-    """
+    @property
+    def norm(self) -> str:
+        """`none`, `batch`, `layer`, `instance` or `group`."""
 
-    depth: int = 3
-    width: int = 128
-    norm: str = "instance"
-    activation: str = "relu"
-    pooling: str = "avg"
-
-    def __str__(self) -> str:
-        norm = "nonorm" if self.norm == "none" else self.norm
-        pooling = "nopool" if self.pooling == "none" else self.pooling
-        return f"convnet-d{self.depth}-w{self.width}-{norm}-{self.activation}-{pooling}"
+    @property
+    def width(self) -> int:
+        """The largest number of channels of a map as large as the image: it bounds memory."""
 
 
-def parse(name: str) -> Spec:
-    """`convnet` followed by any parts in any order; what is left out is as in the paper.
+class Network(Protocol):
+    """What every network offers beside being an `nn.Module`."""
 
-    Raises:
-        Mistake: not a ConvNet, an unknown part, or a width that group norm cannot divide by 4.
-    """
-    words: dict[str, tuple[str, str]] = {n: ("norm", n) for n in NORMS[1:]} | {
-        "nonorm": ("norm", "none"),
-        "nopool": ("pooling", "none"),
-    }
-    words |= {a: ("activation", a) for a in ACTIVATIONS}
-    words |= {p: ("pooling", p) for p in POOLINGS if p != "none"}
-    family, *parts = name.split("-")
-    if family != "convnet":
-        raise unknown("network", name, ["convnet", str(Spec())])
-    chosen: dict[str, int | str] = {}
-    for part in parts:
-        if part[:1] in ("d", "w") and part[1:].isdigit() and int(part[1:]) > 0:
-            axis, value = {"d": "depth", "w": "width"}[part[0]], int(part[1:])
-        elif part in words:
-            axis, value = words[part]
-        else:
-            raise unknown(f"part in network '{name}'", part, ["d<depth>", "w<width>", *words])
-        if axis in chosen:
-            raise Mistake(f"network '{name}' names its {axis} twice; name it once")
-        chosen[axis] = value
-    spec = Spec(**chosen)  # type: ignore[arg-type]
-    if spec.norm == "group" and spec.width % 4:
-        raise Mistake(f"network '{name}': group norm has 4 groups; choose a width divisible by 4")
-    return spec
-
-
-class ConvNet(nn.Module):
-    """Blocks of 3x3 convolution, norm, activation and pooling, then one linear layer.
-
-    A block whose images are already smaller than 2x2 does not pool, so that any depth takes any
-    image size. Build with `build`, which also initialises; the constructor alone uses torch's
-    global generator.
-    """
-
-    def __init__(self, spec: Spec, shape: tuple[int, int, int], classes: int) -> None:
-        """For images of `shape` (C, H, W); `classes` outputs."""
-        super().__init__()
-        self.spec = spec
-        channels, height, width = shape
-        self.convolutions, self.norms = nn.ModuleList(), nn.ModuleList()
-        self.activation = ACTIVATIONS[spec.activation]()
-        self.poolings = nn.ModuleList()
-        for _ in range(spec.depth):
-            self.convolutions.append(nn.Conv2d(channels, spec.width, 3, padding=1))
-            self.norms.append(_norm(spec.norm, spec.width, height, width))
-            channels = spec.width
-            shrinks = spec.pooling != "none" and min(height, width) >= 2
-            self.poolings.append(POOLINGS[spec.pooling]() if shrinks else nn.Identity())
-            if shrinks:
-                height, width = height // 2, width // 2
-        self.head = nn.Linear(channels * height * width, classes)
+    spec: Spec
+    head: nn.Linear
+    """From the embedding to the logits."""
 
     def layers(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """The activations of every block and the embedding.
@@ -110,38 +48,44 @@ class ConvNet(nn.Module):
             images: [B, C, H, W], normalised.
 
         Returns:
-            maps: one [B, width, H_l, W_l] a block, after the activation and before the pooling.
-            embedding: [B, D], the last block's output after its pooling, flattened.
+            maps: one [B, C_l, H_l, W_l] a block, before its pooling, as attention matching uses
+                them.
+            embedding: [B, D].
         """
-        x, maps = images, []
-        for convolution, norm, pooling in zip(
-            self.convolutions, self.norms, self.poolings, strict=True
-        ):
-            maps.append(self.activation(norm(convolution(x))))
-            x = pooling(maps[-1])
-        return maps, x.flatten(1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Tensor) -> Tensor:
         """Images [B, C, H, W], normalised, to logits [B, classes]."""
-        return self.head(self.layers(images)[1])
 
 
-def _norm(name: str, channels: int, height: int, width: int) -> nn.Module:
-    if name == "none":
-        return nn.Identity()
-    if name == "batch":
-        return nn.BatchNorm2d(channels)
-    if name == "layer":
-        return nn.LayerNorm((channels, height, width))
-    return nn.GroupNorm(channels if name == "instance" else 4, channels)
+FAMILIES = "distill.architectures"
+NORM_LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d, nn.LayerNorm, nn.GroupNorm)
+"""Their `reset_parameters` draws nothing."""
+
+
+def parse(name: str) -> Spec:
+    """The specification of a network; the family is the letters that its name begins with.
+
+    Raises:
+        Mistake: no such family, or the family knows no such network.
+    """
+    first = name.split("-")[0]
+    letters = re.match("[A-Za-z]*", first).group()
+    family = registry.require(FAMILIES, letters or first, what="network")
+    return registry.load(FAMILIES, family).parse(name)
+
+
+def couples_images(spec: Spec) -> bool:
+    """True if what the network makes of an image depends on the rest of the batch."""
+    return spec.norm == "batch"
 
 
 def build(
     spec: Spec, shape: tuple[int, int, int], *, classes: int, generator: torch.Generator
-) -> ConvNet:
-    """A freshly initialised ConvNet for images of `shape` (C, H, W)."""
+) -> Network:
+    """A freshly initialised network on the CPU for images of `shape` (C, H, W)."""
+    family = importlib.import_module(type(spec).__module__)
     with torch.device("meta"):
-        network = ConvNet(spec, shape, classes)
+        network = family.Network(spec, shape, classes)
     network = network.to_empty(device="cpu")
     initialise(network, generator=generator)
     return network
@@ -149,8 +93,8 @@ def build(
 
 def build_many(
     spec: Spec, shape: tuple[int, int, int], *, classes: int, generators: Iterable[torch.Generator]
-) -> list[ConvNet]:
-    """One fresh ConvNet from each generator."""
+) -> list[Network]:
+    """One fresh network from each generator."""
     return [build(spec, shape, classes=classes, generator=g) for g in generators]
 
 
@@ -159,13 +103,60 @@ def initialise(network: nn.Module, *, generator: torch.Generator) -> None:
     """Initialise in place as torch does by default, but from `generator`.
 
     Weights and biases of convolutions and linear layers: uniform within 1 / sqrt(fan-in). Norms:
-    scale 1, shift 0. The numbers are drawn on the CPU whatever the network's device.
+    scale 1, shift 0, running statistics as new. Attention: Xavier for the projection to queries,
+    keys and values, biases 0. A module with parameters or buffers of its own fills them in its
+    method `initialise(generator)`. The numbers are drawn on the CPU whatever the network's device.
+
+    Raises:
+        TypeError: a parameter or buffer that none of these fills; the message names it.
     """
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            bound = 1 / math.sqrt(layer.weight[0].numel())
-            for parameter in (layer.weight, layer.bias):
-                drawn = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
-                parameter.copy_(drawn)
-        elif hasattr(layer, "reset_parameters"):
-            layer.reset_parameters()
+    # A tensor counts the writes to it, so one that nobody filled is known by its count.
+    before = {name: tensor._version for name, tensor in _tensors(network)}
+    projections = set()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            _initialise_linear(module, generator, shifted=module not in projections)
+        elif isinstance(module, nn.MultiheadAttention):
+            _initialise_attention(module, generator)
+            projections.add(module.out_proj)
+        elif isinstance(module, NORM_LAYERS):
+            module.reset_parameters()
+        if hasattr(module, "initialise"):
+            module.initialise(generator)
+    empty = [name for name, tensor in _tensors(network) if tensor._version == before[name]]
+    if empty:
+        raise TypeError(
+            f"{type(network).__name__}: cannot initialise {', '.join(empty)}; the module that "
+            "holds it needs a method initialise(generator) that fills it in place"
+        )
+
+
+def _tensors(network: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*network.named_parameters(), *network.named_buffers()]
+
+
+def _draw(parameter: Tensor, bound: float, generator: torch.Generator) -> None:
+    """Uniform within `bound`."""
+    drawn = torch.empty(parameter.shape, device="cpu").uniform_(-bound, bound, generator=generator)
+    parameter.copy_(drawn)
+
+
+def _initialise_linear(
+    layer: nn.Conv2d | nn.Linear, generator: torch.Generator, *, shifted: bool
+) -> None:
+    """Weight and bias; without `shifted` the bias is 0."""
+    bound = 1 / math.sqrt(layer.weight[0].numel())
+    _draw(layer.weight, bound, generator)
+    if layer.bias is not None and shifted:
+        _draw(layer.bias, bound, generator)
+    elif layer.bias is not None:
+        layer.bias.zero_()
+
+
+def _initialise_attention(attention: nn.MultiheadAttention, generator: torch.Generator) -> None:
+    """The joint projection to queries, keys and values; the one to the output is a linear layer."""
+    weight = attention.in_proj_weight
+    if weight is not None:
+        _draw(weight, math.sqrt(6 / sum(weight.shape)), generator)
+    if attention.in_proj_bias is not None:
+        attention.in_proj_bias.zero_()

@@ -1,8 +1,9 @@
-"""The two presets that every command knows."""
+"""The presets that every method and protocol knows, and what each stands for."""
 
-from distill.mistake import unknown
+from distill.runtime.mistake import unknown
 
 NAMES = ("laptop", "paper")
+"""laptop: honest but small, minutes on two cores. paper: the published protocol."""
 
 
 def require(name: str) -> str:

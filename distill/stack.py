@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distill.networks import ConvNet
+from distill.architectures.convnet import ConvNet
+from distill.networks import Network
 
 SMALL = 16
 """Images up to this size in pixels are stacked in grouped convolutions on a CPU.
@@ -97,10 +98,10 @@ class _Merged(nn.Module):
         return whole
 
 
-def stack(networks: Sequence[ConvNet], shape: Sequence[int]) -> Stack | Grouped:
+def stack(networks: Sequence[Network], shape: Sequence[int]) -> Stack | Grouped:
     """The faster of the two ways for images of `shape` (..., H, W), on the networks' device."""
     device = networks[0].head.weight.device
-    equal = len({network.spec for network in networks}) == 1
+    equal = len({network.spec for network in networks}) == 1 and isinstance(networks[0], ConvNet)
     if len(networks) > 1 and equal and device.type == "cpu" and max(shape[-2:]) <= SMALL:
         return Grouped(networks)
     return Stack(networks)

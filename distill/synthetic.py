@@ -2,53 +2,96 @@
 
 import dataclasses
 import io
-import json
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from distill.files import write_atomically
-from distill.images import ImageSet
-from distill.mistake import Mistake
+from distill import formation
+from distill.images import digest
+from distill.runtime import store
+from distill.runtime.files import write_atomically
+from distill.runtime.mistake import Mistake
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """How a set was made.
+
+    Attributes:
+        method, version: of distill/methods, and its VERSION.
+        dataset: its name, version and what DSA leaves out (`About.identity`).
+        digests: of each class's real images, by class id.
+        ipc, seed: images a class; the seed of this set.
+        config: the method's whole configuration.
+        normalisation: how the networks saw the images.
+        versions: of the libraries.
+        seconds: wall clock that the making took.
+    """
+
+    method: str
+    version: int
+    dataset: Mapping[str, Any]
+    digests: Mapping[str, str]
+    ipc: int
+    seed: int
+    config: Mapping[str, Any]
+    normalisation: Mapping[str, Any]
+    versions: Mapping[str, str]
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SyntheticSet(Dataset):
     """A few images per class and how they were made.
 
-    As a `torch.utils.data.Dataset` its items are (float [C, H, W], int): the image in pixel units,
-    to be normalised as the real images are.
+    As a `torch.utils.data.Dataset` its items are what a network is shown: (float [C, H, W], int),
+    the image in pixel units, to be normalised as the real images are.
 
     Attributes:
         images: float32 [N, C, H, W] in pixel units: 0 black, 1 white; learned images may lie
             outside.
         labels: int64 [N], indices into `classes`.
         classes: the name of every class of the dataset.
-        made: how: method, dataset, its digest, ipc, configuration, seed, normalisation, versions.
+        formation: f x f smaller images share each stored one (`distill.formation`).
+        made: how.
     """
 
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
-    made: dict[str, Any]
+    made: Made
+    formation: int = 1
 
     def __post_init__(self) -> None:
         assert self.images.dtype == torch.float32 and self.images.ndim == 4
         assert self.labels.dtype == torch.int64 and len(self.labels) == len(self.images)
+        assert int(self.labels.min()) >= 0 and int(self.labels.max()) < len(self.classes)
+        assert bool(self.images.isfinite().all())
+
+    def decoded(self) -> tuple[Tensor, Tensor]:
+        """What a network is shown: images float32 [M, C, H, W] in pixel units, labels int64 [M].
+
+        M is N * formation**2. This is the one door to the images for all that trains or looks.
+        """
+        return (
+            formation.decode(self.images, self.formation),
+            formation.labels(self.labels, self.formation),
+        )
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.images) * self.formation**2
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.images[index], int(self.labels[index])
+        if not 0 <= index < len(self):
+            raise IndexError(index)  # ends a plain loop over the set
+        place, part = divmod(index, self.formation**2)
+        images = formation.decode(self.images[place][None], self.formation)
+        return images[part], int(self.labels[place])
 
     @property
     def stored_bytes(self) -> int:
@@ -57,47 +100,68 @@ class SyntheticSet(Dataset):
         real = bool((levels - levels.round()).abs().max() < 1e-3)
         return self.images.numel() * (1 if real else 4)
 
-    def only(self, labels: Sequence[int], *, digest: str) -> "SyntheticSet":
-        """The images of these classes, as made of real images with this digest."""
+    def digest(self) -> str:
+        """sha256 over images, labels and formation: 12 hexadecimal digits."""
+        return digest(self.images, self.labels, torch.tensor(self.formation))[:12]
+
+    def only(self, labels: Sequence[int]) -> "SyntheticSet":
+        """The images of these classes; they share the seconds evenly."""
         kept = torch.isin(self.labels, torch.tensor(labels))
-        made = {**self.made, "digest": digest}
-        return SyntheticSet(self.images[kept], self.labels[kept], self.classes, made)
+        digests = {str(label): self.made.digests[str(label)] for label in labels}
+        seconds = self.made.seconds * int(kept.sum()) / len(kept)
+        made = dataclasses.replace(self.made, digests=digests, seconds=seconds)
+        return dataclasses.replace(
+            self, images=self.images[kept], labels=self.labels[kept], made=made
+        )
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file, whole or not at all.
+        """Write one safetensors file with a digest inside, whole or not at all.
 
         Raises:
             Mistake: the folder cannot be written to.
         """
-        tensors = {"images": self.images.contiguous(), "labels": self.labels}
-        metadata = {"classes": json.dumps(self.classes), "made": json.dumps(self.made)}
-        write_atomically(path, safetensors.torch.save(tensors, metadata))
+        store.write(path, self.tensors(), self.facts())
 
     @classmethod
     def load(cls, path: Path) -> "SyntheticSet":
         """Read what `save` wrote; nothing in the file is ever executed.
 
         Raises:
-            Mistake: no such file, a truncated one, or not a synthetic set.
+            Mistake: no such file, a damaged one, or not a synthetic set.
         """
         try:
-            with safetensors.safe_open(path, "pt") as file:
-                images, labels = file.get_tensor("images"), file.get_tensor("labels")
-                metadata = file.metadata() or {}
-            classes, made = (json.loads(metadata[key]) for key in ("classes", "made"))
-            return cls(images, labels, tuple(classes), made)
+            return cls.of(*store.read(path))
         except FileNotFoundError as error:
             raise Mistake(f"no synthetic set at {path}; make one: python -m distill") from error
-        except (
-            OSError,
-            safetensors.SafetensorError,
-            KeyError,
-            ValueError,
-            AssertionError,
-        ) as error:
-            raise Mistake(
-                f"{path} is not a whole synthetic set ({error}); delete it and distil again"
-            ) from error
+        except ValueError as error:
+            mend = "delete it and distill again"
+            raise store.refused(path, error, what="synthetic set", mend=mend) from error
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a file holds."""
+        return {"images": self.images, "labels": self.labels}
+
+    def facts(self) -> dict[str, Any]:
+        """What a file says of it."""
+        return {
+            "classes": list(self.classes),
+            "formation": self.formation,
+            "made": dataclasses.asdict(self.made),
+        }
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> "SyntheticSet":
+        """The reverse of `tensors` and `facts`.
+
+        Raises:
+            ValueError: they are not those of a set.
+        """
+        try:
+            made = Made(**facts["made"])
+            classes, factor = tuple(facts["classes"]), facts["formation"]
+            return cls(tensors["images"], tensors["labels"], classes, made, factor)
+        except (KeyError, TypeError, AssertionError, RuntimeError) as error:
+            raise ValueError(f"it holds something else ({error})") from error
 
     def export(self, folder: Path) -> None:
         """Write `<folder>/<class>/<number>.png` for every image, clipped to 0..1.
@@ -108,13 +172,14 @@ class SyntheticSet(Dataset):
         Raises:
             Mistake: the folder cannot be written to.
         """
-        for label in self.labels.unique().tolist():
+        images, labels = self.decoded()
+        for label in labels.unique().tolist():
             name = self.classes[label].replace("/", "_")
-            for number, image in enumerate(self.images[self.labels == label]):
+            for number, image in enumerate(images[labels == label]):
                 write_atomically(folder / name / f"{number:04}.png", _png(image))
 
     def grid(self, path: Path) -> None:
-        """Write all images into one PNG: a row a class, or a column where that is less tall.
+        """Write all stored images into one PNG: a row a class, or a column where that is less tall.
 
         Small images are enlarged; an image beyond 0..1 is shown with its own range (its 1st to
         99th percentile) squeezed into it, so that its pattern can be seen.
@@ -127,8 +192,8 @@ class SyntheticSet(Dataset):
         images = torch.stack([_viewable(image) for image in self.images])
         images = images[self.labels.argsort(stable=True)]
         classes = len(self.labels.unique())
-        columns = len(self) // classes
-        if columns < classes <= 20 and len(self) == columns * classes:
+        columns = len(images) // classes
+        if columns < classes <= 20 and len(images) == columns * classes:
             images = images.unflatten(0, (classes, columns)).transpose(0, 1).flatten(0, 1)
             columns = classes
         scale = max(1, 64 // images.shape[-1])
@@ -152,54 +217,20 @@ def _png(image: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def made_by(
-    method: str,
-    real: ImageSet,
-    *,
-    ipc: int,
-    config: Any,
-    seed: int,
-    images: Tensor,
-    labels: Tensor,
-) -> SyntheticSet:
-    """A `SyntheticSet` with how it was made filled in.
-
-    Args:
-        images: [N, C, H, W] in pixel units, on any device.
-        labels: [N].
-    """
-    made = {
-        "method": method,
-        "dataset": real.name,
-        "digest": real.digest(),
-        "ipc": ipc,
-        "config": dataclasses.asdict(config),
-        "seed": seed,
-        "normalisation": real.normalisation.describe(),
-        "versions": {name: version(name) for name in ("torch", "torchvision")},
-    }
-    return SyntheticSet(images.detach().float().cpu(), labels.cpu(), real.classes, made)
-
-
 def merge(sets: Sequence[SyntheticSet]) -> SyntheticSet:
-    """One set of all the images, in the order given; `made` is the first one's."""
-    first = sets[0]
-    images = torch.cat([part.images for part in sets])
-    return SyntheticSet(images, torch.cat([p.labels for p in sets]), first.classes, first.made)
+    """One set of all the images, in the order given, of sets that were made alike.
 
-
-def require_ipc(real: ImageSet, ipc: int) -> None:
-    """Check that every class present has at least `ipc` images.
-
-    Raises:
-        Mistake: ipc below 1, or above the smallest class.
+    The digests of the classes and the seconds of all are put together.
     """
-    if ipc < 1:
-        raise Mistake(f"{ipc} images per class is not a set; --ipc takes 1 or more")
-    counts = real.labels.bincount(minlength=len(real.classes))
-    smallest = min(real.present, key=lambda label: int(counts[label]))
-    if ipc > counts[smallest]:
-        raise Mistake(
-            f"--ipc {ipc} is more than the {int(counts[smallest])} images of class "
-            f"'{real.classes[smallest]}' of {real.name}; choose at most that"
-        )
+    first = sets[0]
+    digests = {label: found for part in sets for label, found in part.made.digests.items()}
+    seconds = sum(part.made.seconds for part in sets)
+    made = dataclasses.replace(first.made, digests=digests, seconds=seconds)
+    for part in sets:
+        alike = dataclasses.replace(part.made, digests=digests, seconds=seconds)
+        # Library versions may differ between pieces that a store kept; all else may not.
+        alike = dataclasses.replace(alike, versions=first.made.versions)
+        assert alike == made and part.formation == first.formation, "sets of two kinds"
+    images = torch.cat([part.images for part in sets])
+    labels = torch.cat([part.labels for part in sets])
+    return dataclasses.replace(first, images=images, labels=labels, made=made)

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distill.augment import augment, draw
-from distill.networks import ConvNet
-from distill.progress import Progress
-from distill.seeding import generator
+from distill.augment import OPERATIONS, augment, draw
+from distill.networks import Network
+from distill.runtime.progress import Progress
+from distill.runtime.seeding import generator
 from distill.stack import stack
 
 
@@ -24,7 +24,8 @@ class Recipe:
 
     Attributes:
         epochs: passes over the images. batch: mini-batch size, of the images of one network.
-        drop: factor on the learning rate in the second half. augmented: with DSA.
+        drop: factor on the learning rate in the second half.
+        operations: of DSA; those that suit the dataset (`About.operations`), () for none.
     """
 
     epochs: int = 1000
@@ -33,7 +34,7 @@ class Recipe:
     weight_decay: float = 5e-4
     batch: int = 256
     drop: float = 0.1
-    augmented: bool = True
+    operations: tuple[str, ...] = OPERATIONS
 
     def rate_at(self, epoch: int) -> float:
         """The learning rate of `epoch`, counted from 0."""
@@ -93,8 +94,8 @@ class Batches:
     def gather(self, chosen: Tensor) -> list[Tensor]:
         """The mini-batch of the images `chosen` [K, B], augmented."""
         images = self.images[chosen]
-        if self.recipe.augmented:
-            drawn = draw(self.generators, images=chosen.shape[1])
+        if self.recipe.operations:
+            drawn = draw(self.generators, self.recipe.operations, images=chosen.shape[1])
             images = augment(images, drawn.to(images))
         return [images, self.labels[chosen]]
 
@@ -109,7 +110,7 @@ def streams(seed: int, count: int, *purpose: str | int) -> list[torch.Generator]
 
 
 def training(
-    networks: Sequence[ConvNet],
+    networks: Sequence[Network],
     images: Tensor,
     labels: Tensor,
     *,
@@ -147,7 +148,7 @@ def training(
 
 
 def fit(
-    networks: Sequence[ConvNet],
+    networks: Sequence[Network],
     images: Tensor,
     labels: Tensor,
     *,
@@ -170,20 +171,20 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 @torch.inference_mode()
-def predictions(networks: Sequence[nn.Module], images: Tensor, *, chunk: int = 100) -> Tensor:
+def predictions(networks: Sequence[Network], images: Tensor, *, chunk: int = 100) -> Tensor:
     """int64 [K, N] on the CPU: the class that each network gives to each normalised image.
 
     Networks that were being trained can go on: each is left in the mode it was in.
     """
-    found = []
+    classes = []
     for network in networks:
         mode = network.training
         network.eval()
-        found.append(torch.cat([network(part).argmax(1) for part in images.split(chunk)]))
+        classes.append(torch.cat([network(part).argmax(1) for part in images.split(chunk)]))
         network.train(mode)
-    return torch.stack(found).cpu()
+    return torch.stack(classes).cpu()
 
 
-def accuracy(networks: Sequence[nn.Module], images: Tensor, labels: Tensor) -> Tensor:
+def accuracy(networks: Sequence[Network], images: Tensor, labels: Tensor) -> Tensor:
     """float [K]: the fraction of normalised images [N, C, H, W] that each network gets right."""
     return (predictions(networks, images) == labels.cpu()).float().mean(1)

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 import downstream  # noqa: F401  (tells NNI how to be imported, before any test does)
-from distill import datasets, registry
+from distill import datasets
+from distill.runtime import registry
 from distill.images import Data, Normalisation
-from distill.mistake import one_line
-from distill.progress import Progress
+from distill.runtime.mistake import one_line
+from distill.runtime.progress import Progress
 
 CPU = torch.device("cpu")
 SMALL = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from distill.augment import OPERATIONS, Draw, augment, draw
-from distill.seeding import generator
+from distill.runtime.seeding import generator
 
 NAMES = ["colour", "crop", "cutout", "flip", "scale", "rotate"]
 

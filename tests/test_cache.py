@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from distill import cache, registry
-from distill.mistake import Mistake
-from distill.progress import Progress
+from distill.runtime.mistake import Mistake
+from distill.runtime.progress import Progress
 
 from conftest import CPU, SMALL
 

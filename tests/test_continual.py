@@ -7,12 +7,12 @@ import torch
 
 from distill import train
 from distill.images import Data
-from distill.mistake import Mistake
-from distill.progress import Progress
+from distill.runtime.mistake import Mistake
+from distill.runtime.progress import Progress
 from distill.train import Recipe
 from downstream import continual
 from downstream import protocol as protocols
-from downstream.protocol import Protocol, class_order, step_sizes
+from downstream.continual.protocol import Protocol, class_order, step_sizes
 
 from conftest import CPU
 

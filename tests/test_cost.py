@@ -12,7 +12,7 @@ from benchmarks import cost
 from benchmarks.costs import PARTS, clock, step
 from benchmarks.record import read
 from distill.networks import Spec, build
-from distill.seeding import generator
+from distill.runtime.seeding import generator
 
 DIGITS = ("8x8, width 8", (1, 8, 8), 8)
 SMALL = {

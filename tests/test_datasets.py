@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from distill import datasets, registry
+from distill import datasets
+from distill.runtime import registry
 from distill.datasets import cifar10, cifar100
-from distill.mistake import Mistake
+from distill.runtime.mistake import Mistake
 
 from conftest import write_tree
 

@@ -6,7 +6,7 @@ import pytest
 
 CODE = """
 import resource, sys, torch
-from distill.device import keep_memory
+from distill.runtime.compute import keep_memory
 if sys.argv[1] == "keep":
     keep_memory()
 def fill(times):

@@ -17,11 +17,11 @@ from torch.utils._pytree import tree_leaves, tree_map
 from distill import train
 from distill.images import Data, whitened
 from distill.networks import build_many, parse
-from distill.progress import Progress
-from distill.seeding import generator
+from distill.runtime.progress import Progress
+from distill.runtime.seeding import generator
 from distill.train import Recipe
 from downstream import continual, proxy, trial
-from downstream.protocol import Protocol
+from downstream.continual.protocol import Protocol
 
 from conftest import CPU
 

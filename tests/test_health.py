@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from distill.health import Health
-from distill.progress import Progress
+from distill.runtime.progress import Progress
 
 IMAGES = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 FOCUSED = {"attention of layer 1": torch.eye(9)}

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from distill.mistake import Mistake
-from downstream.ledger import Ledger
+from distill.runtime.ledger import Ledger
+from distill.runtime.mistake import Mistake
 
 
 def row(network, status="trained"):
@@ -22,7 +22,7 @@ def ledger(tmp_path):
 
 
 def again(ledger):
-    return Ledger(ledger.path.parent, "digits-random", ledger.settings)
+    return Ledger(ledger.path.parent, "digits-random", ledger.facts)
 
 
 def test_rows_come_back(ledger):
@@ -31,7 +31,7 @@ def test_rows_come_back(ledger):
     assert again(ledger).rows == {"a": row("a"), "b": row("b")}
 
 
-def test_other_settings_are_another_file(ledger, tmp_path):
+def test_another_identity_is_another_file(ledger, tmp_path):
     ledger.add(row("a"))
     assert Ledger(tmp_path, "digits-random", {"seed": 1}).rows == {}
 
@@ -40,9 +40,9 @@ def test_a_torn_last_line_is_dropped_and_written_over(ledger):
     ledger.add(row("a"))
     ledger.add(row("b"))
     ledger.path.write_bytes(ledger.path.read_bytes()[:-7])
-    found = again(ledger)
-    assert list(found.rows) == ["a"]
-    found.add(row("c"))
+    reopened = again(ledger)
+    assert list(reopened.rows) == ["a"]
+    reopened.add(row("c"))
     assert list(again(ledger).rows) == ["a", "c"]
 
 
@@ -52,6 +52,27 @@ def test_a_line_damaged_in_the_middle_is_named(ledger):
     lines = ledger.path.read_bytes().splitlines(keepends=True)
     ledger.path.write_bytes(b"".join([lines[0], b"{?\n", lines[2]]))
     with pytest.raises(Mistake, match="damaged at line 2"):
+        again(ledger)
+
+
+@pytest.mark.parametrize("line", [0, 1, 2])
+def test_a_flipped_digit_is_refused_with_the_file_and_the_line(ledger, line):
+    ledger.add(row("a"))
+    ledger.add(row("b"))
+    lines = ledger.path.read_bytes().splitlines(keepends=True)
+    lines[line] = lines[line].replace(b"0", b"9", 1)
+    ledger.path.write_bytes(b"".join(lines))
+    with pytest.raises(
+        Mistake, match=rf"{ledger.path.name} is damaged at line {line + 1} .*delete"
+    ):
+        again(ledger)
+
+
+def test_a_ledger_of_other_trials_under_this_name_is_refused(ledger, tmp_path):
+    other = Ledger(tmp_path, "digits-random", {"seed": 1})
+    other.add(row("a"))
+    other.path.rename(ledger.path)
+    with pytest.raises(Mistake, match="damaged at line 1 .it is of other trials"):
         again(ledger)
 
 
@@ -81,7 +102,7 @@ def test_a_full_disk_is_one_line_and_loses_no_row(ledger, monkeypatch):
 
 def test_a_second_process_waits_and_then_sees_what_the_first_did(ledger):
     code = (
-        "import sys; from pathlib import Path; from downstream.ledger import Ledger\n"
+        "import sys; from pathlib import Path; from distill.runtime.ledger import Ledger\n"
         "ledger = Ledger(Path(sys.argv[1]), 'digits-random', {'seed': 0})\n"
         "with ledger.held(print):\n"
         "    print('held', flush=True); sys.stdin.readline()\n"

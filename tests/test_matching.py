@@ -8,10 +8,10 @@ import torch
 from benchmarks import reference
 from distill import matching, registry
 from distill.methods import datadam, dm
-from distill.mistake import Mistake
+from distill.runtime.mistake import Mistake
 from distill.networks import build, parse
-from distill.progress import Progress
-from distill.seeding import generator
+from distill.runtime.progress import Progress
+from distill.runtime.seeding import generator
 
 
 @pytest.mark.parametrize("method", ["dm", "datadam"])

@@ -7,7 +7,7 @@ import torch
 
 from distill import registry
 from distill.methods import herding
-from distill.mistake import Mistake
+from distill.runtime.mistake import Mistake
 
 METHODS = registry.names("methods")
 

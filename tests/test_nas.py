@@ -1,36 +1,38 @@
 """NNI's in-process engine and strategies around our trials: real NNI, small trainings."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
-from distill.mistake import Mistake
+from distill import datasets
+from distill.runtime.compute import CPU
+from distill.runtime.ledger import Ledger
+from distill.runtime.mistake import Mistake
 from distill.train import Recipe
-from downstream import nas, proxy, space, trial
-from downstream.ledger import Ledger
-from downstream.search import Engine, Search, Trials
-from downstream.truth import Truth
-
-from conftest import CPU
+from downstream.nas import engine, proxy, space, trial
+from downstream.nas.search import Engine, Search, Trials
+from downstream.nas.truth import Truth
 
 SPECS = space.sample("laptop", 4)
-HERE = Engine("in-process", None, 1, 8080, trial.Path("nowhere"))
+HERE = Engine("in-process", None, 1, 8080, Path("nowhere"))
 
 
 @pytest.fixture
-def trials(digits, tmp_path):
+def trials(tmp_path):
     """Trials of four optimiser steps on the whole of the digits."""
+    data = datasets.load("digits", root=tmp_path)
     settings = proxy.whole_settings(
-        digits,
+        data,
         dataset="digits",
         image_size=None,
         root=tmp_path,
         recipe=Recipe(batch=64),
-        device=CPU,
+        compute=CPU,
     )
     settings = dataclasses.replace(settings, steps=4, looks=True)
-    job = trial.job(settings, digits, None)
-    return Trials("trials", job, Ledger(tmp_path, "digits", settings.key()), HERE, 10)
+    job = trial.job(settings, data, None)
+    return Trials("trials", job, Ledger(tmp_path, "digits", settings.identity()), HERE, 10)
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def grid(specs=SPECS):
 
 def anew(trials):
     """The same trials, with the ledger read from the disk."""
-    ledger = Ledger(trials.ledger.path.parent, "digits", trials.ledger.settings)
+    ledger = Ledger(trials.ledger.path.parent, "digits", trials.ledger.facts)
     return dataclasses.replace(trials, ledger=ledger)
 
 
@@ -67,7 +69,7 @@ def test_the_grid_tries_the_list_in_its_order(trials):
 
 def test_the_order_of_trials_changes_nothing(trials, tmp_path):
     rows = {row["network"]: row["looks"] for row in trials.run(grid())}
-    other = Ledger(tmp_path / "other", "digits", trials.ledger.settings)
+    other = Ledger(tmp_path / "other", "digits", trials.ledger.facts)
     reverse = dataclasses.replace(trials, ledger=other).run(grid(SPECS[::-1]))
     assert {row["network"]: row["looks"] for row in reverse} == rows
 
@@ -90,14 +92,14 @@ def test_a_broken_trial_is_a_row_and_is_tried_again(trials, monkeypatch):
 
 
 def test_a_network_that_cannot_be_built_is_a_row(trials, monkeypatch):
-    build = nas.build
+    build = engine.build
 
     def fails(spec, *args, **kwargs):
         if spec == SPECS[1]:
             raise MemoryError("no room")
         return build(spec, *args, **kwargs)
 
-    monkeypatch.setattr(nas, "build", fails)
+    monkeypatch.setattr(engine, "build", fails)
     rows = trials.run(grid())
     assert [row["status"] for row in rows] == ["trained", "failed", "trained", "trained"]
     assert "no result came back" in rows[1]["reason"] and rows[1]["parameters"] > 0
@@ -112,6 +114,15 @@ def test_a_ledger_that_cannot_be_written_ends_the_run(trials, monkeypatch):
         trials.run(grid())
 
 
+def test_a_damaged_trial_is_refused_by_name_and_not_taken_for_a_result(trials):
+    trials.run(grid())
+    path = trials.ledger.path
+    accuracy = str(trials.ledger.rows[str(SPECS[2])]["accuracy"]).encode()
+    path.write_bytes(path.read_bytes().replace(accuracy, b"9" * len(accuracy)))
+    with pytest.raises(Mistake, match=rf"{path.name} is damaged at line"):
+        anew(trials)
+
+
 @pytest.mark.parametrize("strategy", ["random", "evolution"])
 def test_a_search_spends_its_budget_and_goes_on_where_it_was_killed(
     strategy, trials, trained, monkeypatch, tmp_path
@@ -119,7 +130,7 @@ def test_a_search_spends_its_budget_and_goes_on_where_it_was_killed(
     plan = Search(strategy, "laptop", [], 12, seed=3)
     unbroken = [row["network"] for row in trials.run(plan)]
     assert len(unbroken) == len(set(unbroken)) == 12 == len(trained)
-    other = Ledger(tmp_path / "other", "digits", trials.ledger.settings)
+    other = Ledger(tmp_path / "other", "digits", trials.ledger.facts)
     broken = dataclasses.replace(trials, ledger=other)
     with monkeypatch.context() as patch:
         add, left = other.add, iter(range(7))
@@ -137,7 +148,7 @@ def test_a_search_spends_its_budget_and_goes_on_where_it_was_killed(
 
 
 def test_tpe_searches_for_the_highest_accuracy(trials):
-    strategy = nas.strategy("tpe", networks=[], budget=3, seed=0)
+    strategy = engine.strategy("tpe", networks=[], budget=3, seed=0)
     assert strategy.tuner.optimize_mode.value == "maximize"
     rows = trials.run(Search("tpe", "laptop", [], 3, seed=0))
     assert len({row["network"] for row in rows}) == 3
@@ -146,9 +157,9 @@ def test_tpe_searches_for_the_highest_accuracy(trials):
 def test_the_ground_truth_trains_only_what_is_not_known(trials, trained):
     names = [str(spec) for spec in SPECS]
     truth = Truth({names[0]: 77.0, names[1]: None}, lambda: trials, "laptop")
-    found = truth.of(names)
-    assert found[:2] == [77.0, None] and sorted(trained) == sorted(names[2:])
-    assert truth.of(names) == found and len(trained) == 2
+    accuracies = truth.of(names)
+    assert accuracies[:2] == [77.0, None] and sorted(trained) == sorted(names[2:])
+    assert truth.of(names) == accuracies and len(trained) == 2
 
 
 def test_the_cost_is_said_before_it_is_paid(trials, capsys):
@@ -158,3 +169,25 @@ def test_the_cost_is_said_before_it_is_paid(trials, capsys):
     said = capsys.readouterr().err
     assert "trials: 3 networks to train, 4 steps each, about 0:0" in said
     assert "1 are done already" in said
+
+
+def test_the_size_of_a_network_is_a_proxy_that_trains_nothing(trained):
+    sizes = [space.size(spec, (1, 8, 8), 10) for spec in SPECS]
+    for column, name in enumerate(proxy.FREE):
+        scores = proxy.scores(name, SPECS, shape=(1, 8, 8), classes=10)
+        assert scores == [size[column] for size in sizes]
+    assert proxy.FREE == ("parameters", "flops") and not trained
+
+
+def test_every_method_is_a_proxy_of_its_own_name():
+    assert proxy.method_of("herding", None) == "herding"
+    assert proxy.method_of("distilled", None) == "datadam"
+    assert proxy.method_of("distilled", "dm") == "dm"
+    assert [proxy.method_of(name, None) for name in (*proxy.REAL, *proxy.FREE)] == [None] * 4
+    for name in ("random", "whole", "flops"):
+        with pytest.raises(Mistake, match=f"--method dm is for --proxy distilled, not .* {name}"):
+            proxy.method_of(name, "dm")
+    with pytest.raises(Mistake, match="unknown proxy 'herdng'.*did you mean herding"):
+        proxy.method_of("herdng", None)
+    with pytest.raises(Mistake, match="unknown method 'dn'"):
+        proxy.method_of("distilled", "dn")

@@ -1,6 +1,7 @@
 """NNI's training service: same figures, bound to this machine, and gone afterwards."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -12,14 +13,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.record import read
-from distill.mistake import Mistake
-from downstream import nas_service
-from downstream.search import Engine
+from distill import datasets
+from distill.methods import random
+from distill.plan import Plan, distill
+from distill.runtime.compute import CPU
+from distill.runtime.ledger import Ledger
+from distill.runtime.mistake import Mistake
+from distill.train import Recipe
+from downstream.nas import proxy, service, space, trial
+from downstream.nas.search import Engine, Search, Trials
 
 ROOT = Path(__file__).parent.parent
-SMALL = ["--proxy", "random", "--networks", "2", "--epochs", "2", "--ipc", "2"]
-
 
 REMOTE = (
     "trialConcurrency: 3\ntrialGpuNumber: 1\ntrainingService:\n  platform: remote\n  machineList:\n"
@@ -33,75 +37,93 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def command(out, *args, truth):
-    full = [sys.executable, "-m", "benchmarks.nas", *SMALL, "--out", str(out), *args]
+def engine(**changes):
+    values = {"name": "service", "config": None, "concurrency": 2, "port": free_port()}
+    return Engine(**{"folder": Path("nowhere")} | values | changes)
+
+
+def rank(folder, engine, *, epochs=2):
+    """Try two networks on two random digits a class; their rows."""
+    data = datasets.load("digits")
+    chosen = distill(Plan("random", random.Config(), 2), data.train)
+    whole = proxy.whole_settings(
+        data,
+        dataset="digits",
+        image_size=None,
+        root=Path("data"),
+        recipe=Recipe(epochs=epochs),
+        compute=CPU,
+    )
+    settings = proxy.saved(whole, chosen, folder)
+    ledger = Ledger(folder, "digits-random", settings.identity())
+    trials = Trials("trials", trial.job(settings, data, chosen), ledger, engine, 10)
+    return trials.run(Search("grid", "laptop", space.sample("laptop", 2), 2, seed=0))
+
+
+def elsewhere(folder, port, *, epochs=2):
+    """The same with the service, in a process of its own; it prints the rows."""
+    code = (
+        f"import json, sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
+        "from pathlib import Path\n"
+        "import downstream, test_nas_service as here\n"
+        f"folder = Path({str(folder)!r})\n"
+        f"engine = here.engine(port={port}, folder=folder / 'nni')\n"
+        f"print(json.dumps(here.rank(folder, engine, epochs={epochs})))"
+    )
     return subprocess.Popen(
-        [*full, "--truth", str(truth)],
+        [sys.executable, "-c", code],
         cwd=ROOT,
         stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         text=True,
     )
 
 
 def of_the_service(word):
     """Processes of a service whose command line or working folder holds `word`."""
-    found = []
+    processes = []
     for process in psutil.process_iter(["cmdline", "cwd"]):
         line = " ".join(process.info["cmdline"] or [])
         if ("nni" in line or "node" in line) and word in f"{line} {process.info['cwd']}":
-            found.append(process)
-    return found
+            processes.append(process)
+    return processes
 
 
 @pytest.fixture(scope="module")
-def truth(tmp_path_factory):
-    """A record of the whole dataset for the two networks, made in this process."""
-    from benchmarks import nas
-
-    out = tmp_path_factory.mktemp("truth")
-    nas.main(["--proxy", "whole", "--networks", "2", "--out", str(out)])
-    (path,) = (out / "records").glob("*-whole-*.json")
-    nas.main([*SMALL, "--out", str(out), "--truth", str(path)])
-    return path
-
-
-@pytest.fixture(scope="module")
-def served(truth, tmp_path_factory):
-    """The same sample through the service: its folder, its port, and what listened meanwhile."""
+def served(tmp_path_factory):
+    """Two networks through the service: its rows, folder and port, and what listened meanwhile."""
     out, port = tmp_path_factory.mktemp("served"), free_port()
-    running = command(out, "--engine", "service", "--port", str(port), truth=truth)
+    running = elsewhere(out, port)
     seen = set()
     while running.poll() is None:
         for process in of_the_service(str(out)):
             with contextlib.suppress(psutil.Error):
-                seen |= nas_service.listening(process)
+                seen |= service.listening(process)
         time.sleep(0.3)
-    assert running.returncode == 0, running.stderr.read()
-    return out, port, seen
+    output, errors = running.communicate()
+    assert running.returncode == 0, errors
+    return json.loads(output.splitlines()[-1]), out, port, seen
 
 
-def test_both_engines_give_the_same_accuracies(served, truth):
-    out, _, _ = served
-    (there,) = read([out / "records"])
-    (here,) = [r for r in read([truth.parent]) if r.cell["method"] == "random"]
-    assert there.metrics["names"] == here.metrics["names"]
-    assert there.metrics["accuracies"] == here.metrics["accuracies"]
-    assert there.name == here.name
-    assert there.provenance["engine"] == "service" and here.provenance["engine"] == "in-process"
+def test_both_engines_give_the_same_rows(served, tmp_path):
+    rows = rank(tmp_path, engine(name="in-process"))
+    own = ("network", "status", "accuracy", "looks", "parameters", "flops")
+    assert [[row[name] for name in own] for row in rows] == [
+        [row[name] for name in own] for row in served[0]
+    ]
+    assert [row["status"] for row in rows] == ["trained"] * 2
 
 
 def test_the_server_listened_on_this_machine_alone_and_is_gone(served):
-    out, port, seen = served
+    _, out, port, seen = served
     assert seen == {"127.0.0.1"}
     assert of_the_service(str(out)) == []
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_kill_9_leaves_nothing_running(truth, tmp_path):
-    args = ["--engine", "service", "--port", str(free_port()), "--epochs", "2000"]
-    running = command(tmp_path, *args, truth=truth)
+def test_kill_9_leaves_nothing_running(tmp_path):
+    running = elsewhere(tmp_path, free_port(), epochs=20000)
     family = []
     try:
         deadline = time.monotonic() + 120
@@ -112,28 +134,19 @@ def test_kill_9_leaves_nothing_running(truth, tmp_path):
         assert len(family) >= 2
     finally:
         os.kill(running.pid, signal.SIGKILL)
-        running.wait()
-        running.stderr.close()
+        running.communicate()
     gone, alive = psutil.wait_procs(family, timeout=20)
     assert alive == []
 
 
-def test_a_server_that_listens_elsewhere_is_refused(truth, tmp_path, monkeypatch, fails):
-    from benchmarks import nas
-
-    monkeypatch.setattr(nas_service, "GUARD", "// nothing\n")
+def test_a_server_that_listens_elsewhere_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(service, "GUARD", "// nothing\n")
     port = free_port()
-    args = [*SMALL, "--out", str(tmp_path), "--truth", str(truth), "--engine", "service"]
     with pytest.raises(Mistake, match="listens on .* and not on 127.0.0.1 alone"):
-        nas.main([*args, "--port", str(port)])
+        rank(tmp_path, engine(port=port, folder=tmp_path / "nni"))
     assert of_the_service(str(tmp_path)) == []
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def engine(**changes):
-    values = {"name": "service", "config": None, "concurrency": 2, "port": free_port()}
-    return Engine(**values | changes, folder=Path("nowhere"))
 
 
 def test_a_port_in_use():
@@ -174,7 +187,7 @@ def test_a_configuration_of_a_cluster(tmp_path):
     path = tmp_path / "nni.yaml"
     path.write_text(f"nniManagerIp: 10.0.0.1\n{REMOTE}")
     engine(config=path).check()
-    config, address = nas_service.configuration(path, concurrency=1)
+    config, address = service.configuration(path, concurrency=1)
     assert address == "10.0.0.1" and config.trial_concurrency == 3 and config.trial_gpu_number == 1
     assert config.training_service.machine_list[0].host == "10.0.0.2"
 

@@ -3,8 +3,9 @@ import itertools
 import pytest
 import torch
 
-from distill.mistake import Mistake
-from distill.networks import ACTIVATIONS, NORMS, POOLINGS, Spec, build, parse
+from distill.architectures.convnet import ACTIVATIONS, NORMS, POOLINGS, Spec
+from distill.networks import build, parse
+from distill.runtime.mistake import Mistake
 
 
 def made(name, shape=(3, 8, 8), seed=0):

@@ -2,7 +2,7 @@
 
 import io
 
-from distill.progress import Progress, clock
+from distill.runtime.progress import Progress, clock
 
 
 def test_a_log_shows_life_before_the_first_step_is_done():

@@ -1,4 +1,4 @@
-"""Correlations, their intervals, and what a proxy would choose."""
+"""Rank correlations, over resamples too, and what a proxy would choose."""
 
 import math
 
@@ -6,29 +6,43 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from downstream import ranking
+from downstream.nas import ranking
 
-RANDOM = np.random.RandomState(0)
+
+def tied(count, seed=0):
+    random = np.random.RandomState(seed)
+    return random.randint(0, 9, count), random.randint(0, 9, count)
 
 
 def test_correlations_are_scipys_with_ties():
-    first, second = RANDOM.randint(0, 9, 60), RANDOM.randint(0, 9, 60)
+    first, second = tied(60)
     assert ranking.spearman(first, second) == pytest.approx(stats.spearmanr(first, second)[0])
     assert ranking.kendall(first, second) == pytest.approx(stats.kendalltau(first, second)[0])
 
 
+@pytest.mark.parametrize(
+    ("measure", "expected"), [("spearman", stats.spearmanr), ("kendall", stats.kendalltau)]
+)
+def test_a_resample_correlates_as_the_networks_written_out(measure, expected):
+    first, second = tied(40)
+    counts = np.random.RandomState(1).multinomial(40, [1 / 40] * 40, size=5)
+    values = ranking.MEASURES[measure](first, second, counts=counts)
+    for value, times in zip(values, counts, strict=True):
+        drawn = np.repeat(np.arange(40), times)
+        assert value == pytest.approx(expected(first[drawn], second[drawn])[0])
+
+
 def test_a_constant_ranking_has_no_correlation():
-    flat, other = np.full(5, 10.0), np.arange(5.0)
-    assert math.isnan(ranking.spearman(flat, other)) and math.isnan(ranking.kendall(flat, other))
-    assert ranking.interval(ranking.spearman, flat, other) == [None, None, None]
+    flat, other = np.full(5, 10.1), np.arange(5.0)
+    for measure in (ranking.spearman, ranking.kendall):
+        assert math.isnan(measure(flat, other)) and math.isnan(measure(other, flat))
 
 
-@pytest.mark.parametrize(("count", "width"), [(720, 0.08), (64, 0.3)])
-def test_the_interval_is_as_wide_as_the_sampling_error(count, width):
-    truth = RANDOM.randn(count)
-    value, low, high = ranking.interval(ranking.spearman, truth + RANDOM.randn(count), truth)
-    assert low < value < high
-    assert width / 2 < high - low < width * 2
+def test_a_resample_of_one_network_has_no_correlation_and_the_others_keep_theirs():
+    first, second = np.arange(4.0), np.arange(4.0)[::-1]
+    for measure in ranking.MEASURES.values():
+        values = measure(first, second, counts=np.array([[0, 4, 0, 0], [1, 1, 1, 1]]))
+        assert math.isnan(values[0]) and values[1] == -1
 
 
 def test_the_top_fifth_takes_in_its_ties():
@@ -37,29 +51,33 @@ def test_the_top_fifth_takes_in_its_ties():
     assert ranking.top(np.array([3.0, 2.0, 1.0])).tolist() == [True, True, False]
 
 
-def test_a_failed_trial_is_never_chosen_and_counts_nowhere():
+def test_a_failed_trial_is_never_chosen_and_an_unknown_truth_counts_in_no_mean():
     proxy, truth = [None, 40.0, 30.0, 20.0], [99.0, 80.0, 70.0, None]
-    found = ranking.compare(proxy, truth, [1, 1, 1, 1])
-    assert found["ranked"] == 2 and found["spearman"][0] == 1.0
-    assert found["chosen"] == 1 and found["top1"] == 80.0 and found["top5"] == 75.0
-    assert found["best"] == 99.0 and found["regret"] == 19.0
+    choice = ranking.choose(proxy, truth, parameters=[1, 1, 1, 1])
+    assert (choice.chosen, choice.top1, choice.top5) == (1, 80.0, 75.0)
+    assert (choice.best, choice.regret) == (99.0, 19.0)
+
+
+def test_the_first_five_stand_for_a_proxy_and_no_more():
+    truth = [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
+    choice = ranking.choose([6, 5, 4, 3, 2, 1], truth, parameters=[1] * 6)
+    assert (choice.top1, choice.top5, choice.regret) == (10.0, 30.0, 50.0)
 
 
 def test_of_equal_networks_the_smaller_is_chosen():
-    found = ranking.compare([50.0, 50.0, 40.0], [60.0, 70.0, 80.0], [100, 10, 1])
-    assert found["chosen"] == 1 and found["regret"] == 10.0
+    choice = ranking.choose([50.0, 50.0, 40.0], [60.0, 70.0, 80.0], parameters=[100, 10, 1])
+    assert choice.chosen == 1 and choice.regret == 10.0
 
 
-def test_the_top_correlation_is_that_of_the_best_by_the_whole_dataset():
-    truth = [float(v) for v in range(20)]
-    proxy = truth[:16] + [3.0, 2.0, 1.0, 0.0]
-    found = ranking.compare(proxy, truth, [1] * 20)
-    assert found["ranked_top"] == 4 and found["spearman_top"][0] == -1.0
-    assert found["kendall_top"][0] == -1.0 and found["spearman"][0] < 1
+def test_what_is_not_known_of_a_choice_is_none():
+    nothing = ranking.choose([None, None], [None, None], parameters=[1, 1])
+    assert nothing == ranking.Choice(None, None, None, None, None)
+    choice = ranking.choose([5.0, 4.0], [None, 70.0], parameters=[1, 1])
+    assert choice == ranking.Choice(0, None, 70.0, 70.0, None)
 
 
 def test_growth_has_a_point_a_look_and_leaves_out_broken_trials():
-    looks = [[[2, 10.0], [4, 30.0]], [[2, 20.0], [4, 20.0]], [[2, 30.0], [4, 10.0]], [[2, 99.0]]]
-    found = ranking.growth(looks, [3.0, 2.0, 1.0, 9.0])
-    assert [point[:2] for point in found] == [[2, -1.0], [4, 1.0]]
+    looks = [[(2, 10.0), (4, 30.0)], [(2, 20.0), (4, 20.0)], [(2, 30.0), (4, 10.0)], [(2, 99.0)]]
+    assert ranking.growth(looks, [3.0, 2.0, 1.0, 9.0]) == [(2, -1.0), (4, 1.0)]
+    assert ranking.growth(looks, [3.0, None, 1.0, 9.0]) == [(2, -1.0), (4, 1.0)]
     assert ranking.growth([[], []], [1.0, 2.0]) == []

@@ -5,10 +5,12 @@ import torch
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
 
-from distill.mistake import Mistake
-from distill.networks import ConvNet, Spec
-from downstream import space
-from downstream.nas import ConvNetSpace, spec_of
+from distill.architectures.convnet import ConvNet, Spec
+from distill.networks import FAMILIES, parse
+from distill.runtime import registry
+from distill.runtime.mistake import Mistake
+from downstream.nas import space
+from downstream.nas.engine import ConvNetSpace, spec_of
 
 
 @pytest.mark.parametrize("name", ["laptop", "paper"])
@@ -16,18 +18,18 @@ def test_nni_enumerates_each_of_the_720_points_once(name):
     points = ConvNetSpace(name, (1, 8, 8), 10)
     assert list(points.parameters()) == []
     grid = SimplifiedModelSpace.from_model(points, FunctionalEvaluator(print)).grid()
-    found = [spec_of(model.sample) for model in grid]
-    assert len(found) == len(set(found)) == 720
-    assert set(found) == set(space.every(name))
+    specs = [spec_of(model.sample) for model in grid]
+    assert len(specs) == len(set(specs)) == 720
+    assert set(specs) == set(space.every(name))
 
 
 def test_the_axes_are_the_published_ones():
-    found = space.axes("paper")
-    assert found["width"] == (32, 64, 128, 256) and found["depth"] == (1, 2, 3, 4)
-    assert set(found["activation"]) == {"sigmoid", "relu", "leakyrelu"}
-    assert set(found["norm"]) == {"none", "batch", "layer", "instance", "group"}
-    assert set(found["pooling"]) == {"none", "max", "avg"}
-    assert space.axes("laptop") == {**found, "width": (8, 16, 32, 64)}
+    axes = space.axes("paper")
+    assert axes["width"] == (32, 64, 128, 256) and axes["depth"] == (1, 2, 3, 4)
+    assert set(axes["activation"]) == {"sigmoid", "relu", "leakyrelu"}
+    assert set(axes["norm"]) == {"none", "batch", "layer", "instance", "group"}
+    assert set(axes["pooling"]) == {"none", "max", "avg"}
+    assert space.axes("laptop") == {**axes, "width": (8, 16, 32, 64)}
 
 
 def test_a_point_freezes_to_the_plain_network():
@@ -69,3 +71,12 @@ def test_size_counts_parameters_and_multiply_adds_twice():
 
 def test_size_of_a_network_that_shrinks_an_image_to_one_pixel():
     assert space.size(Spec(4, 8, "instance", "relu", "avg"), (1, 8, 8), 10)[1] > 0
+
+
+@pytest.mark.parametrize("family", registry.names(FAMILIES))
+def test_a_network_of_any_family_has_a_size(family):
+    spec = registry.load(FAMILIES, family).Spec()
+    parameters, flops = space.size(parse(str(spec)), (3, 32, 32), 10)
+    wider, dearer = space.size(spec, (3, 32, 32), 100)  # 90 rows more in the last linear layer
+    features = (wider - parameters) / 90 - 1
+    assert features == int(features) > 0 and dearer - flops == 2 * 90 * features

@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 import torch
 
-from distill.networks import NORMS, Spec, build
-from distill.seeding import generator
+from distill.architectures.convnet import NORMS, Spec
+from distill.networks import build, parse
+from distill.runtime.seeding import generator
 from distill.stack import Grouped, Stack, stack
 from distill.train import Recipe, cross_entropy, predictions
 
@@ -55,3 +56,17 @@ def test_a_stack_has_each_parameter_once():
     for model in (Grouped(networks()), Stack(networks())):
         counted = sum(p.numel() for p in model.parameters())
         assert counted == 3 * sum(p.numel() for p in networks(1)[0].parameters())
+
+
+@pytest.mark.parametrize("names", [["resnet10-batch"] * 2, ["vit-d1-w16", "convnet-d1-w8"]])
+def test_networks_of_any_families_stack_and_answer_as_each_alone(names):
+    members = [
+        build(parse(name), (3, 8, 8), classes=10, generator=generator(0, k))
+        for k, name in enumerate(names)
+    ]
+    images = torch.randn(2, 4, 3, 8, 8, generator=generator(1))
+    together = stack(members, (3, 8, 8))
+    assert isinstance(together, Stack)
+    alone = torch.stack([net(x) for net, x in zip(members, images, strict=True)])
+    assert torch.equal(together(images), alone)
+    assert not torch.allclose(alone[0], alone[1])

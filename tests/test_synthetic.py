@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from distill import datasets
-from distill.mistake import Mistake
+from distill.runtime.mistake import Mistake
 from distill.synthetic import SyntheticSet, merge
 
 

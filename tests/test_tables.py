@@ -9,7 +9,7 @@ from benchmarks import figures, frames, pages, report, tables
 from benchmarks.pages import Drawing, describe
 from benchmarks.record import Record, read
 from benchmarks.tables import RESULTS, Tables
-from distill.mistake import Mistake
+from distill.runtime.mistake import Mistake
 
 
 def record(method="random", ipc=1, shift=0.0, **protocol):

@@ -3,7 +3,7 @@ import torch
 
 from benchmarks import reference
 from distill.networks import build, parse
-from distill.seeding import generator
+from distill.runtime.seeding import generator
 from distill.train import Recipe, accuracy, fit, predictions
 
 

@@ -1,23 +1,54 @@
-"""One file is one dataset: `load(root, size) -> Data`.
+"""One file is one dataset.
 
-`root` is the folder given with --data-root; `size` the image size given with --image-size, or None.
+A file holds
+    ABOUT              its facts (`distill.images.About`), which need no image to be loaded
+    load(root, about)  -> `distill.images.Data`; `root` is the folder given with --data-root
+
+An ABOUT without a shape is of images that the user gives a size with --image-size.
 """
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from distill.images import Data
-from distill.mistake import Mistake
-from distill.registry import load as load_module
+from distill.runtime import registry
+from distill.runtime.mistake import Mistake
+
+if TYPE_CHECKING:
+    from distill.images import About, Data
+
+DEFAULT = "digits"
+"""The one that comes with the suite: no download."""
 
 
-def load(name: str, *, root: Path, size: int | None = None) -> Data:
+def about(name: str, *, size: int | None = None) -> "About":
+    """The facts of the dataset `name`, its images at `size` pixels where that is to be chosen.
+
+    Raises:
+        Mistake: unknown name, a size missing or not fit, or a size for a dataset that has its own.
+    """
+    known = registry.load("distill.datasets", name).ABOUT
+    if known.shape is not None:
+        if size is not None:
+            raise Mistake(
+                f"{name} has its own image size, {known.shape[-1]}; leave --image-size out"
+            )
+        return known
+    if size is None:
+        raise Mistake(
+            f"the pictures of --dataset {name} need one size; give --image-size, e.g. "
+            "--image-size 64"
+        )
+    if not 8 <= size <= 1024:
+        raise Mistake(f"--image-size {size}: give 8 to 1024 pixels")
+    return dataclasses.replace(known, shape=(len(known.normalisation.mean), size, size))
+
+
+def load(name: str, *, root: Path = Path("data"), size: int | None = None) -> "Data":
     """The training and test images of the dataset `name`.
 
     Raises:
-        Mistake: unknown name, images that are missing or not what they should be, or a size for a
-            dataset that has its own.
+        Mistake: as `about`, or images that are missing or not what they should be.
     """
-    module = load_module("datasets", name)
-    if size is not None and name != "folder":
-        raise Mistake(f"{name} has its own image size; --image-size is for --dataset folder")
-    return module.load(root, size)
+    facts = about(name, size=size)
+    return registry.load("distill.datasets", name).load(root, facts)

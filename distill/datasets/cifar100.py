@@ -1,22 +1,27 @@
 """CIFAR-100 (Krizhevsky, 2009): 50,000 and 10,000 images of 32x32 in 100 classes."""
 
+import dataclasses
 from pathlib import Path
 
 import torchvision
 
 from distill.datasets import folder
-from distill.images import Data, ImageSet, Normalisation
-from distill.mistake import Mistake
-from distill.official import read_official
+from distill.datasets._official import read_official
+from distill.images import About, Data, ImageSet, Normalisation
+from distill.runtime.mistake import Mistake
 
-NORMALISATION = Normalisation(
-    (0.5071, 0.4866, 0.4409),
-    (0.2673, 0.2564, 0.2762),
-    "published statistics of CIFAR-100",
+ABOUT = About(
+    "cifar100",
+    Normalisation(
+        (0.5071, 0.4866, 0.4409),
+        (0.2673, 0.2564, 0.2762),
+        "published statistics of CIFAR-100",
+    ),
+    shape=(3, 32, 32),
 )
 
 
-def load(root: Path, size: int | None) -> Data:
+def load(root: Path, about: About) -> Data:
     """From a tree train/<class>/*, test/<class>/* in `root`, torchvision's files, or the download.
 
     Class ids follow the alphabetical order of the names, which is torchvision's.
@@ -26,7 +31,7 @@ def load(root: Path, size: int | None) -> Data:
     """
     for tree in (root, root / "cifar100"):
         if (tree / "train").is_dir():
-            return _from_tree(tree)
+            return _from_tree(tree, about)
     arrays = read_official(torchvision.datasets.CIFAR100, root)
     if arrays is None:
         raise Mistake(
@@ -34,16 +39,16 @@ def load(root: Path, size: int | None) -> Data:
             f"cifar-100-python there, or a tree cifar100/train/<class>/*, cifar100/test/<class>/*"
         )
     dataset = torchvision.datasets.CIFAR100(root, train=False)
-    classes = tuple(dataset.classes)
+    named = dataclasses.replace(about, classes=tuple(dataset.classes))
     train_images, train_labels, test_images, test_labels = arrays
     return Data(
-        ImageSet("cifar100", train_images, train_labels.long(), classes, NORMALISATION),
-        ImageSet("cifar100", test_images, test_labels.long(), classes, NORMALISATION),
+        ImageSet.sorted(named, train_images, train_labels),
+        ImageSet.sorted(named, test_images, test_labels),
     )
 
 
-def _from_tree(tree: Path) -> Data:
-    data = folder.read(tree, 32, name="cifar100", normalisation=NORMALISATION)
+def _from_tree(tree: Path, about: About) -> Data:
+    data = folder.read(tree, about)
     if len(data.train.classes) != 100:
         raise Mistake(f"{tree}/train has {len(data.train.classes)} classes; CIFAR-100 has 100")
     return data

@@ -5,11 +5,20 @@ from pathlib import Path
 import sklearn.datasets
 import torch
 
-from distill.images import Data, ImageSet, Normalisation
+from distill.augment import OPERATIONS
+from distill.images import About, Data, ImageSet, Normalisation
+
+ABOUT = About(
+    "digits",
+    Normalisation((0.3048,), (0.3757,), "digits train"),
+    shape=(1, 8, 8),
+    classes=tuple(str(digit) for digit in range(10)),
+    operations=tuple(name for name in OPERATIONS if name != "flip"),
+)
 
 
-def load(root: Path, size: int | None) -> Data:
-    """1,201 training and 596 test images; `root` and `size` are not used.
+def load(root: Path, about: About) -> Data:
+    """1,201 training and 596 test images; nothing is read from `root`.
 
     The split is fixed and stratified: of every class each third image, in the order of the dataset,
     is for testing.
@@ -20,11 +29,4 @@ def load(root: Path, size: int | None) -> Data:
     test = torch.zeros(len(labels), dtype=torch.bool)
     for label in range(10):
         test[(labels == label).nonzero()[2::3, 0]] = True
-    normalisation = Normalisation((0.3048,), (0.3757,), "digits train")
-    classes = tuple(str(digit) for digit in range(10))
-    return Data(
-        *(
-            ImageSet("digits", images[part], labels[part], classes, normalisation)
-            for part in (~test, test)
-        )
-    )
+    return Data(*(ImageSet.sorted(about, images[part], labels[part]) for part in (~test, test)))

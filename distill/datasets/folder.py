@@ -3,6 +3,7 @@
 `val` is taken for `test` where there is no `test`, as in ImageNet's subsets.
 """
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,25 +12,23 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from distill.images import Data, ImageSet, Normalisation
-from distill.mistake import Mistake
+from distill.images import About, Data, ImageSet, Normalisation
+from distill.runtime.mistake import Mistake
+
+ABOUT = About("folder", Normalisation.fixed(3))
 
 
-def load(root: Path, size: int | None) -> Data:
-    """All pictures under `root`, RGB, at `size` x `size` pixels; normalisation fixed, not fitted.
+def load(root: Path, about: About) -> Data:
+    """All pictures under `root`, RGB, at the size of `about`; normalisation fixed, not fitted.
 
     Raises:
-        Mistake: no size given, or what `read` raises.
+        Mistake: what `read` raises.
     """
-    if size is None:
-        raise Mistake("a folder's pictures need one size; give --image-size, e.g. --image-size 64")
-    if size < 4:
-        raise Mistake(f"--image-size {size} is too small; give 4 or more pixels")
-    return read(root, size, name=f"folder-{root.resolve().name}", normalisation=None)
+    return read(root, dataclasses.replace(about, name=f"folder-{root.resolve().name}"))
 
 
-def read(root: Path, size: int, *, name: str, normalisation: Normalisation | None) -> Data:
-    """Decode `root`/train and `root`/test; the shorter side is scaled to `size`, the rest cropped.
+def read(root: Path, about: About) -> Data:
+    """Decode `root`/train and `root`/test; the shorter side is scaled to size, the rest cropped.
 
     Class ids follow the alphabetical order of the folders in train.
 
@@ -45,21 +44,14 @@ def read(root: Path, size: int, *, name: str, normalisation: Normalisation | Non
             f"{root}/train and {root}/{test} differ in class '{min(strangers)}'; give both the "
             "same class folders"
         )
+    size, named = about.shape[-1], dataclasses.replace(about, classes=tuple(classes))
     halves = []
     for half in ("train", test):
         paths = [(p, label) for label, c in enumerate(classes) for p in _files(root / half / c)]
         with ThreadPoolExecutor(8) as pool:
             images = list(pool.map(lambda item: _decode(item[0], size), paths))
         labels = torch.tensor([label for _, label in paths])
-        halves.append(
-            ImageSet(
-                name,
-                torch.stack(images),
-                labels,
-                tuple(classes),
-                normalisation or Normalisation.fixed(3),
-            )
-        )
+        halves.append(ImageSet.sorted(named, torch.stack(images), labels))
     return Data(*halves)
 
 

@@ -1,10 +1,15 @@
-"""One file is one method: a way to make a small set, a replay buffer, a NAS proxy.
+"""One file is one method: a way to make a small set, a replay buffer, a search's proxy.
 
 A file holds
-    REDRAWN                     True if its sets cost next to nothing, so that a harness draws a new
-                                one for every class order; False if orders share one set
-    Config                      a frozen dataclass: everything but the data, ipc and the seed;
-                                `couples_classes` says whether a class's images depend on the others
-    preset(dataset, ipc, name)  the Config that a preset (`laptop` or `paper`) stands for
-    distill(real, ipc, config=, seed=, device=, progress=) -> SyntheticSet
+    VERSION                   raised when a mended bug changes what the same configuration makes
+    Config                    a frozen dataclass: everything but the data, ipc and the seed. It
+                              checks itself when it is made. `couples_classes` says whether a
+                              class's images depend on the others, `formation` how many smaller
+                              images share a stored one (per side)
+    preset(about, ipc, name)  the Config that a preset (`distill.presets.NAMES`) stands for, given
+                              the facts of the dataset
+    distill(real, ipc, config=, seed=, compute=, progress=)
+                              images float32 [classes present, ipc, C, H, W] in pixel units
+
+`distill.plan.distill` calls it, through the store.
 """

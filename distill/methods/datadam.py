@@ -3,19 +3,18 @@
 import dataclasses
 import functools
 
-import torch
 from torch import Tensor
 
-from distill import matching, presets
+from distill import learn, matching, presets
 from distill.attention import attention
-from distill.images import ImageSet
+from distill.images import About, ImageSet
 from distill.matching import Vectors, match
 from distill.methods.dm import laptop
-from distill.networks import ConvNet
-from distill.progress import Progress
-from distill.synthetic import SyntheticSet
+from distill.networks import Network
+from distill.runtime.compute import Compute
+from distill.runtime.progress import Progress
 
-REDRAWN = False
+VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,19 +34,29 @@ class Config(matching.Config):
     balance: float = 0.01
     weight: float = 100.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        learn.require(self, "power", above=0)
+        learn.require(self, "balance", least=0)
+        learn.require(self, "weight", above=0)
 
-def preset(dataset: str, ipc: int, name: str) -> Config:
+
+def preset(about: About, ipc: int, name: str) -> Config:
     """laptop: width 32, targets bought once (`dm.laptop`). paper: 8,000 fresh networks, width 128.
 
     paper is the paper's table of hyper-parameters: learning rate 1 (10 above 50 images a class),
-    momentum 0.5, p = 4, lambda = 0.01; the number of real images is not published: 128 here. See
+    momentum 0.5, p = 4, lambda = 0.01 (0.02 from 64 px on); the number of real images is not published: 128 here. See
     its Table 1 (CIFAR-10: 32.0, 54.2, 67.0 % at 1, 10, 50 images a class; with ZCA).
     """
-    config = Config(rate=10.0 if ipc > 50 else 1.0)
-    return config if presets.require(name) == "paper" else laptop(config, dataset)
+    config = Config(
+        network=f"convnet-d{about.depth}-w128-instance-relu-avg",
+        rate=10.0 if ipc > 50 else 1.0,
+        balance=0.02 if max(about.shape[1:]) > 32 else 0.01,
+    )
+    return config if presets.require(name) == "paper" else laptop(config, about)
 
 
-def statistic(network: ConvNet, images: Tensor, *, config: Config) -> list[Vectors]:
+def statistic(network: Network, images: Tensor, *, config: Config) -> list[Vectors]:
     """The attention maps of every layer but the last, and the embedding.
 
     L_SAM is the squared distance of the class means of the maps [B, H_l * W_l], summed
@@ -71,17 +80,16 @@ def distill(
     *,
     config: Config,
     seed: int,
-    device: torch.device,
+    compute: Compute,
     progress: Progress,
-) -> SyntheticSet:
+) -> Tensor:
     """Learn `ipc` images of every class present; see `distill.matching.match`."""
     return match(
-        "datadam",
         functools.partial(statistic, config=config),
         real,
         ipc,
         config=config,
         seed=seed,
-        device=device,
+        compute=compute,
         progress=progress,
     )

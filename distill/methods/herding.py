@@ -5,20 +5,21 @@ depends on no other class and on no training recipe.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from distill import presets
-from distill.images import ImageSet
-from distill.mistake import Mistake
+from distill.images import About, ImageSet
+from distill.learn import require
 from distill.networks import build_many, parse
-from distill.progress import Progress
-from distill.seeding import generator
-from distill.synthetic import SyntheticSet, made_by, require_ipc
+from distill.runtime.compute import Compute
+from distill.runtime.progress import Progress
+from distill.runtime.seeding import generator
 
-REDRAWN = False
+VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +34,18 @@ class Config:
     network: str = "convnet-d3-w128-instance-relu-avg"
     networks: int = 4
 
-    couples_classes = False
+    couples_classes: ClassVar[bool] = False
+    formation: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        parse(self.network)
+        require(self, "networks", least=1)
 
 
-def preset(dataset: str, ipc: int, name: str) -> Config:
+def preset(about: About, ipc: int, name: str) -> Config:
     """laptop: width 32. paper: width 128, the network of all published tables."""
     width = {"laptop": 32, "paper": 128}[presets.require(name)]
-    return Config(network=f"convnet-d3-w{width}-instance-relu-avg")
+    return Config(network=f"convnet-d{about.depth}-w{width}-instance-relu-avg")
 
 
 def distill(
@@ -48,21 +54,15 @@ def distill(
     *,
     config: Config,
     seed: int,
-    device: torch.device,
+    compute: Compute,
     progress: Progress,
-) -> SyntheticSet:
+) -> Tensor:
     """Choose `ipc` images of every class present, in herding order.
 
     Returns:
-        Images [classes * ipc, C, H, W], ordered by class id, each class in herding order: the first
-        images of a larger set are the smaller set.
-
-    Raises:
-        Mistake: ipc below 1 or above the smallest class, or an unknown network.
+        float32 [G, ipc, C, H, W] in pixel units, ordered by class id, each class in herding order:
+        the first images of a larger set are the smaller set.
     """
-    require_ipc(real, ipc)
-    if config.networks < 1:
-        raise Mistake(f"--method.networks {config.networks}: give 1 or more")
     spec = parse(config.network)
     streams = [generator(seed, "network", k) for k in range(config.networks)]
     networks = build_many(spec, real.shape, classes=len(real.classes), generators=streams)
@@ -70,11 +70,10 @@ def distill(
     chosen = []
     for label in real.present:
         pixels = real.of_class(label)
-        chosen.append(pixels[_order(_features(networks, real, pixels, device), ipc)])
+        order = _order(_features(networks, real, pixels, compute.device), ipc)
+        chosen.append(pixels[order])
         progress.advance()
-    images = torch.cat(chosen).float() / 255
-    labels = torch.tensor(real.present).repeat_interleave(ipc)
-    return made_by("herding", real, ipc=ipc, config=config, seed=seed, images=images, labels=labels)
+    return torch.stack(chosen).float() / 255
 
 
 @torch.inference_mode()

@@ -1,26 +1,29 @@
 """Real images chosen at random; a smaller set is a prefix of a larger one."""
 
 import dataclasses
+from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from distill import presets
-from distill.images import ImageSet
-from distill.progress import Progress
-from distill.seeding import generator
-from distill.synthetic import SyntheticSet, made_by, require_ipc
+from distill.images import About, ImageSet
+from distill.runtime.compute import Compute
+from distill.runtime.progress import Progress
+from distill.runtime.seeding import generator
 
-REDRAWN = True
+VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Nothing to configure."""
 
-    couples_classes = False
+    couples_classes: ClassVar[bool] = False
+    formation: ClassVar[int] = 1
 
 
-def preset(dataset: str, ipc: int, name: str) -> Config:
+def preset(about: About, ipc: int, name: str) -> Config:
     """The one configuration there is."""
     presets.require(name)
     return Config()
@@ -32,23 +35,17 @@ def distill(
     *,
     config: Config,
     seed: int,
-    device: torch.device,
+    compute: Compute,
     progress: Progress,
-) -> SyntheticSet:
+) -> Tensor:
     """Choose `ipc` images of every class present, without replacement.
 
     Returns:
-        Images [classes * ipc, C, H, W], ordered by class id.
-
-    Raises:
-        Mistake: ipc below 1 or above the smallest class.
+        float32 [G, ipc, C, H, W] in pixel units, ordered by class id.
     """
-    require_ipc(real, ipc)
     chosen = []
     for label in real.present:
         pixels = real.of_class(label)
         order = torch.randperm(len(pixels), generator=generator(seed, "random", label))
         chosen.append(pixels[order[:ipc]])
-    images = torch.cat(chosen).float() / 255
-    labels = torch.tensor(real.present).repeat_interleave(ipc)
-    return made_by("random", real, ipc=ipc, config=config, seed=seed, images=images, labels=labels)
+    return torch.stack(chosen).float() / 255

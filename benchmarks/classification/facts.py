@@ -1,0 +1,42 @@
+"""What a record of networks trained on small sets alone holds."""
+
+from typing import Any
+
+from benchmarks.record import Dataset, Making, facts
+from distill.train import Recipe
+
+VERSION = 1
+
+
+@facts
+class Protocol:
+    """What rows of one table share.
+
+    Attributes:
+        network, recipe: of the training. normalisation: of all images, ZCA included.
+    """
+
+    dataset: Dataset
+    network: str
+    recipe: Recipe
+    normalisation: dict[str, Any]
+
+
+@facts
+class Cell:
+    """What sets a row apart: how its sets are made, and how many networks are trained on each."""
+
+    making: Making
+    networks: int
+
+
+@facts
+class Results:
+    """accuracies: [set][network], in percent."""
+
+    accuracies: list[list[float]]
+
+
+def name(protocol: Protocol, cell: Cell) -> str:
+    """`cifar10-datadam-ipc1`."""
+    return f"{protocol.dataset.name}-{cell.making.method}-ipc{cell.making.ipc}"

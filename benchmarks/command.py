@@ -1,0 +1,99 @@
+"""What commands of all kinds share: what is checked and loaded first, what is shown last."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmarks.record import Dataset, Record
+    from distill.images import About, Data
+    from distill.runtime.compute import Compute
+
+JUDGES = ("test", "validation")
+
+
+def about(command: Any) -> "About":
+    """The facts of the dataset that a command names.
+
+    Raises:
+        Mistake: no such dataset, or an image size that it does not take.
+    """
+    from distill import datasets
+
+    return datasets.about(command.dataset, size=command.image_size)
+
+
+def load(command: Any) -> tuple["Data", "Compute"]:
+    """The images that a command asks for, and where to compute.
+
+    Args:
+        command: with dataset, data_root, image_size, ipc, device and out, and maybe judge: with
+            `validation`, a part of the training images stands for the test images.
+
+    Raises:
+        Mistake: no such device, a folder that cannot be written to, images that are not there, or
+            fewer of them than `ipc` a class.
+    """
+    from distill import datasets
+    from distill.plan import require_ipc
+    from distill.runtime.compute import Compute
+    from distill.runtime.files import require_writable
+    from distill.runtime.mistake import unknown
+
+    compute = Compute.of(command.device, about(command).shape)
+    for folder in ("records", "sets"):
+        require_writable(command.out / folder)
+    data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
+    judge = getattr(command, "judge", "test")
+    if judge not in JUDGES:
+        raise unknown("judge", judge, JUDGES)
+    if judge == "validation":
+        data = data.validation()
+    require_ipc(data.train, command.ipc)
+    compute.enter()
+    return data, compute
+
+
+def dataset_used(data: "Data", judge: str = "test") -> "Dataset":
+    """What a record says of the images."""
+    from benchmarks.record import Dataset
+
+    return Dataset(**data.train.about.identity(), digest=data.digest(), judged_on=judge)
+
+
+def label(method: str, preset: str, variant: dict[str, Any]) -> str:
+    """`datadam`, or with what was changed, `datadam power=1`; another preset is named."""
+    named = [] if preset == "laptop" else [preset]
+    return " ".join([method, *named, *(f"{k}={v}" for k, v in sorted(variant.items()))])
+
+
+def publish(record: "Record", out: Path) -> None:
+    """Write a record into `out`, print its row beside those of its page, draw their figures.
+
+    Raises:
+        Mistake: `out` cannot be written to, or a record beside it is damaged.
+    """
+    from benchmarks import figures, reported
+    from benchmarks.page import markdown
+    from benchmarks.record import RESULTS, read
+    from distill.runtime.files import write_atomically
+
+    path = record.write(out / "records")
+    beside = [
+        other
+        for other in read([RESULTS / "records", out / "records"])
+        if other.protocol_key == record.protocol_key
+    ]
+    module = importlib.import_module(f"benchmarks.{record.kind}.page")
+    (page,) = module.pages(beside, reported.read(reported.location())).values()
+    print(f"\n{page.title}\n")
+    for table in page.tables:
+        print(f"{table.caption}\n" if table.caption else "", end="")
+        print(markdown(table.marked(record.key)))
+    print(f"{page.note}\nrecord: {path}")
+    for end, drawing in page.drawings.items():
+        figure = out / "figures" / f"{record.name.removesuffix('.json')}{end}.png"
+        write_atomically(figure, figures.draw(drawing))
+        print(f"figure: {figure}")
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""Class-incremental learning with a small replay buffer."""

@@ -1,0 +1,254 @@
+"""Class-incremental learning with a small replay buffer.
+
+python -m benchmarks.continual --buffer datadam
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import command as shared
+from distill import choices
+from distill.runtime import registry
+from distill.runtime.flags import chosen, configure, differences, parse
+from distill.runtime.mistake import one_line
+
+if TYPE_CHECKING:
+    from benchmarks.continual.facts import Results
+    from benchmarks.provenance import Stopwatch
+    from benchmarks.record import Provenance, Record, SetUsed
+    from distill.images import Data, ImageSet
+    from distill.plan import Plan
+    from distill.runtime.compute import Compute
+    from distill.synthetic import SyntheticSet
+    from downstream.continual.protocol import Protocol
+
+PROG = "python -m benchmarks.continual"
+Buffer = chosen("How the memory is made", *registry.names("distill.methods"))
+Judge = chosen("Which images judge; to choose settings, validation", *shared.JUDGES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Continual:
+    """Learn classes step by step, remembering a few images of each, and see what stays known.
+
+    Flags of the buffer's own are written --method.NAME VALUE; `python -m benchmarks.continual
+    --buffer datadam --help` lists them.
+    """
+
+    buffer: Buffer = "datadam"
+    dataset: choices.Dataset = choices.DEFAULT_DATASET
+    ipc: int = 1
+    """Images per class in the memory."""
+    steps: int = 5
+    """How many steps the classes come in."""
+    orders: int = 5
+    """How many class orders, each a run of its own."""
+    sets: int | None = None
+    """How many sets of images: order o uses set o mod SETS; the preset's if not given."""
+    strategy: str = "retrain"
+    """retrain: fresh networks on the memory alone, as published; replay: the networks go on."""
+    network: str | None = None
+    """The network, e.g. convnet-d3-w64-batch; the preset's if not given."""
+    preset: choices.Preset = "laptop"
+    seed: int = 0
+    """The same seed gives the same record."""
+    judge: Judge = "test"
+    logger: str | None = None
+    """csv or tensorboard: also write through Avalanche's logger, into OUT/logs."""
+    device: choices.Device = "auto"
+    data_root: Path = Path("data")
+    """Folder of the images; downloads go there."""
+    image_size: int | None = None
+    """Size in pixels, for a dataset of your own pictures."""
+    out: Path = Path("runs")
+    """Where the record, the sets and the figure go."""
+
+
+def main(args: list[str]) -> None:
+    """Run what `args` ask for, write its record and show it beside the others."""
+    command, flags = parse(Continual, args, prog=PROG)
+    ready = prepare(command, flags)
+
+    from benchmarks.provenance import provenance
+
+    record = run(ready, provenance("benchmarks.continual", args, ready.compute.device))
+    shared.publish(record, command.out)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """A command whose every part has been checked, so that nothing of it fails after an hour."""
+
+    command: Continual
+    plan: "Plan"
+    label: str
+    data: "Data"
+    protocol: "Protocol"
+    compute: "Compute"
+
+
+def prepare(command: Continual, flags: list[str]) -> Ready:
+    """Check the command and load its data.
+
+    Raises:
+        Mistake: for every way in which the command cannot be carried out.
+    """
+    from distill.images import Normalisation
+    from distill.networks import parse as parse_network
+    from distill.plan import Plan
+    from downstream.continual import loggers
+    from downstream.continual import protocol as protocols
+
+    about = shared.about(command)
+    module = registry.load("distill.methods", command.buffer, what="buffer")
+    preset = module.preset(about, command.ipc, command.preset)
+    config = configure(preset, flags, prog=PROG)
+    protocol = protocols.preset(
+        command.preset,
+        about,
+        steps=command.steps,
+        orders=command.orders,
+        sets=command.sets,
+        strategy=command.strategy,
+        seed=command.seed,
+    )
+    network = parse_network(command.network or protocol.network)
+    if command.logger is not None:
+        loggers.require(command.logger)
+    data, compute = shared.load(command)
+    protocols.step_sizes(len(data.train.classes), command.steps)
+    return Ready(
+        command,
+        Plan(command.buffer, config, command.ipc, command.seed),
+        shared.label(command.buffer, command.preset, differences(preset, config)),
+        data.normalised_by(Normalisation.fixed(data.train.shape[0])),
+        dataclasses.replace(protocol, network=str(network)),
+        compute,
+    )
+
+
+def run(ready: Ready, provenance: "Provenance") -> "Record":
+    """Go through all class orders and gather the record."""
+    from benchmarks.continual import facts
+    from benchmarks.provenance import Stopwatch, cost
+    from benchmarks.record import Record, making
+    from downstream.continual.protocol import VERSION
+
+    protocol, watch = ready.protocol, Stopwatch()
+    results, sets = _orders(ready, watch)
+    return Record(
+        kind="continual",
+        version=facts.VERSION,
+        label=ready.label,
+        protocol=facts.Protocol(
+            version=VERSION,
+            dataset=shared.dataset_used(ready.data, ready.command.judge),
+            steps=protocol.steps,
+            strategy=protocol.strategy,
+            network=protocol.network,
+            recipe=protocol.recipe,
+            normalisation=ready.data.train.normalisation.describe(),
+        ),
+        cell=facts.Cell(
+            making=making(ready.plan, seed=protocol.seed, sets=protocol.sets),
+            orders=protocol.orders,
+            networks=protocol.networks,
+        ),
+        results=results,
+        sets=sets,
+        cost=cost(watch.seconds, ready.compute.device),
+        provenance=provenance,
+    )
+
+
+def _orders(ready: Ready, watch: "Stopwatch") -> tuple["Results", list["SetUsed"]]:
+    """The accuracies of every class order, and the sets that they used."""
+    from benchmarks.continual.facts import Results
+    from distill.runtime.progress import Progress
+
+    progress = Progress(sys.stderr)
+    progress.say("loading Avalanche, some seconds ...")
+    from downstream.continual import loggers
+    from downstream.continual.run import run_order
+
+    command, protocol = ready.command, ready.protocol
+    sets = Sets(ready, watch)
+    watch.lap("start")
+    progress.start("training", protocol.orders * protocol.steps * protocol.recipe.epochs)
+    orders = []
+    for order in range(protocol.orders):
+        sets.number = protocol.set_number(order)
+        folder = command.out / "logs" / f"{command.buffer}-order{order}"
+        with loggers.opened(command.logger, folder) as opened:
+            result = run_order(
+                ready.data,
+                sets.distill,
+                ipc=command.ipc,
+                protocol=protocol,
+                order=order,
+                compute=ready.compute,
+                progress=progress,
+                loggers=opened,
+            )
+        orders.append(result)
+    watch.lap("train")
+    used = sets.used()
+    return (
+        Results(
+            sizes=[result.sizes for result in orders],
+            matrices=[result.matrices for result in orders],
+            memory_bytes=sum(s.bytes for s in used) // protocol.sets,
+        ),
+        used,
+    )
+
+
+class Sets:
+    """Makes a step's images as the set `number`, and remembers what it made."""
+
+    def __init__(self, ready: Ready, watch: "Stopwatch") -> None:
+        from distill.runtime.progress import Progress
+        from distill.runtime.store import Store
+
+        self.ready, self.watch = ready, watch
+        self.number = 0
+        self.progress = Progress(sys.stderr)
+        self.store = Store(ready.command.out / "sets", self.progress.say)
+        self.classes: dict[int, dict[int, SyntheticSet]] = {}
+
+    def distill(self, real: "ImageSet") -> "SyntheticSet":
+        """The small set of the classes in `real`."""
+        from distill.plan import distill
+        from distill.runtime.seeding import derive
+
+        self.watch.lap("train")
+        seed = derive(self.ready.protocol.seed, "set", self.number)
+        small = distill(
+            dataclasses.replace(self.ready.plan, seed=seed),
+            real,
+            compute=self.ready.compute,
+            store=self.store,
+            progress=self.progress,
+        )
+        self.watch.lap("distill")
+        classes = self.classes.setdefault(self.number, {})
+        for label in real.present:
+            classes.setdefault(label, small.only([label]))
+        return small
+
+    def used(self) -> list["SetUsed"]:
+        """What the record says of each set: all its classes by id, as first made."""
+        from benchmarks.record import set_used
+        from distill.synthetic import merge
+
+        return [
+            set_used(merge([classes[label] for label in sorted(classes)]))
+            for _, classes in sorted(self.classes.items())
+        ]
+
+
+if __name__ == "__main__":
+    with one_line():
+        main(sys.argv[1:])

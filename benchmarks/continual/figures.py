@@ -1,0 +1,46 @@
+"""Figures of class-incremental learning."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from benchmarks.figures import in_order, palette
+
+
+def curves(frame: pd.DataFrame) -> plt.Figure:
+    """Accuracy against the classes seen: a panel for each ipc, a line for each buffer.
+
+    Args:
+        frame: a row an ipc, buffer and step: ipc, buffer, classes, accuracy, low, high (the 95 %
+            interval, drawn as a band).
+    """
+    sizes, buffers = sorted(frame["ipc"].unique()), in_order(frame["buffer"])
+    colours, markers = palette(buffers), dict(zip(buffers, "osD^vPX*<>" * 3, strict=False))
+    columns = min(len(sizes), 4)
+    rows = -(-len(sizes) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(3.7 * columns + 0.6, 3.7 * rows),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, ipc in zip(axes.flat, sizes, strict=False):
+        for buffer in buffers:
+            part = frame[(frame["ipc"] == ipc) & (frame["buffer"] == buffer)]
+            style = {"color": colours[buffer], "marker": markers[buffer], "markersize": 5}
+            axis.plot(part["classes"], part["accuracy"], label=buffer, linewidth=1.6, **style)
+            axis.fill_between(
+                part["classes"], part["low"], part["high"], color=colours[buffer], alpha=0.12
+            )
+        axis.set(title=f"{ipc} {'image' if ipc == 1 else 'images'} a class", xlabel="classes seen")
+        axis.set_xticks(sorted(frame["classes"].unique()))
+    for axis in axes.flat[len(sizes) :]:
+        axis.set_visible(False)
+    axes[0][0].set_ylabel("accuracy on them (%)")
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    known = dict(zip(labels, handles, strict=True))
+    figure.legend(
+        [known[b] for b in buffers], buffers, loc="outside lower center", ncols=min(len(buffers), 6)
+    )
+    return figure

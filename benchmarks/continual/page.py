@@ -1,0 +1,225 @@
+"""What results/ shows of class-incremental learning."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmarks import beside, evidence
+from benchmarks.continual.figures import curves
+from benchmarks.evidence import Estimate, Run
+from benchmarks.figures import in_order
+from benchmarks.page import (
+    Drawing,
+    Page,
+    Table,
+    counts,
+    interval,
+    made_with,
+    names_for_people,
+)
+from benchmarks.record import Record
+from benchmarks.reported import Reported
+from downstream.continual import metrics
+
+REFERENCE = "random"
+"""The buffer that the others are compared with."""
+NOTE = """\
+Accuracy in percent on the test images of all classes seen, with its 95 % interval. final: after the
+last step; it is shown first by images per class, then with all else. minus random: the paired
+difference to the buffer of random images over the same sets, class orders and networks; only where
+its interval leaves out 0 does one lead. n: sets x class orders x networks; order o uses set o mod
+the number of sets. The interval is over the first of these that is more than one: with one set it
+says nothing of how another set would do. incremental: mean over the steps. forgetting: best minus
+last accuracy of the earlier steps' classes. transfer: last minus first (BWT). KB: the memory's
+pixels. distill s: wall clock to make one set. train s: of the whole run. commit: of the code; +
+marks uncommitted changes.
+"""
+
+
+def pages(records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Page]:
+    """A page for each protocol."""
+    named = names_for_people(records, _base)
+    return {name: _page(members, reported) for name, members in named.items()}
+
+
+def _base(record: Record) -> str:
+    protocol = record.protocol
+    parts = ["continual", protocol.dataset.name, f"{protocol.steps}-steps", protocol.strategy]
+    judged = protocol.dataset.judged_on
+    return "-".join([*parts, *([judged] if judged != "test" else [])])
+
+
+def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
+    records = sorted(records, key=lambda r: (r.cell.making.ipc, _place(records, r), r.key))
+    rows = [_row(record, records, reported) for record in records]
+    frame = pd.DataFrame([_numbers(row) for row in rows])
+    texts = pd.DataFrame([_texts(row) for row in rows]).dropna(axis="columns", how="all")
+    keys = [record.key for record in records]
+    title = _title(records[0])
+    known = "reported" in texts
+    return Page(
+        title,
+        [*_summary(rows), Table(texts, keys)],
+        f"{NOTE}{beside.NOTE}" if known else NOTE,
+        frame,
+        _summary(rows),
+        {"": Drawing(curves, curve_frame(records), title)},
+        made_with(records),
+    )
+
+
+def _place(records: Sequence[Record], record: Record) -> int:
+    return in_order(r.label for r in records).index(record.label)
+
+
+def _title(record: Record) -> str:
+    p = record.protocol
+    judged = "" if p.dataset.judged_on == "test" else f" (judged on {p.dataset.judged_on} images)"
+    return (
+        f"{p.dataset.name}, {p.steps} steps, {p.strategy}{judged}: {p.network}, "
+        f"{p.recipe.epochs} epochs, batch {p.recipe.batch}, rate {p.recipe.rate:g}"
+    )
+
+
+def runs(record: Record, measure: Callable[[Any, list[int]], float | None]) -> list[Run]:
+    """`measure(matrix, sizes)` of every network of every order; without those that have none."""
+    found = record.results
+    return [
+        Run(order % record.cell.making.sets, order, network, value)
+        for order, (sizes, matrices) in enumerate(zip(found.sizes, found.matrices, strict=True))
+        for network, matrix in enumerate(matrices)
+        if (value := measure(matrix, sizes)) is not None
+    ]
+
+
+MEASURES: dict[str, Callable[[Any, list[int]], float | None]] = {
+    "final": metrics.final_accuracy,
+    "incremental": metrics.average_incremental_accuracy,
+    "forgetting": lambda matrix, sizes: metrics.forgetting(matrix),
+    "transfer": lambda matrix, sizes: metrics.backward_transfer(matrix),
+}
+
+
+def difference(record: Record, records: Sequence[Record]) -> Estimate | None:
+    """The paired difference of the final accuracy to the reference buffer of the same size."""
+    if record.label == REFERENCE:
+        return None
+    own, making = runs(record, metrics.final_accuracy), record.cell.making
+    paired = [
+        evidence.paired(own, runs(other, metrics.final_accuracy))
+        for other in records
+        if other.label == REFERENCE
+        and (other.cell.making.ipc, other.cell.making.seed) == (making.ipc, making.seed)
+    ]
+    known = [estimate for estimate in paired if estimate is not None]
+    return max(known, key=lambda e: e.sets * e.orders * e.networks, default=None)
+
+
+def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Any]:
+    protocol, making = record.protocol, record.cell.making
+    estimates = {
+        name: evidence.estimate(values) if (values := runs(record, measure)) else None
+        for name, measure in MEASURES.items()
+    }
+    return {
+        "ipc": making.ipc,
+        "buffer": record.label,
+        **estimates,
+        f"minus {REFERENCE}": difference(record, records),
+        **beside.columns(
+            reported,
+            estimates["final"],
+            experiment="continual",
+            dataset=protocol.dataset.name,
+            making=making,
+            network=protocol.network,
+            recipe=protocol.recipe,
+            zca=False,
+            steps=protocol.steps,
+            strategy=protocol.strategy,
+            classes=_classes(record),
+        ),
+        "KB": round(record.results.memory_bytes / 1024, 1),
+        "distill s": round(sum(s.seconds for s in record.sets) / making.sets, 1),
+        "train s": round(record.cost.seconds["train"], 1),
+        "commit": record.commit,
+    }
+
+
+def _classes(record: Record) -> int:
+    return sum(s.images for s in record.sets) // record.cell.making.ipc // record.cell.making.sets
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the CSV file: plain numbers."""
+    numbers: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Estimate):
+            numbers |= {name: value.mean, f"{name} low": value.low, f"{name} high": value.high}
+        elif name in (*MEASURES, f"minus {REFERENCE}"):
+            numbers |= {name: None, f"{name} low": None, f"{name} high": None}
+        else:
+            numbers[name] = value
+        if name == "final":
+            numbers |= {"sets": value.sets, "orders": value.orders, "networks": value.networks}
+    return {k: round(v, 3) if isinstance(v, float) else v for k, v in numbers.items()}
+
+
+def _texts(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as people read it."""
+    shown = {
+        "ipc": row["ipc"],
+        "buffer": row["buffer"],
+        "final": interval(row["final"]),
+        f"minus {REFERENCE}": interval(row[f"minus {REFERENCE}"], signed=True),
+        "n": counts(row["final"]),
+    }
+    shown |= {name: row[name] for name in ("reported", "verdict", "others got")}
+    shown |= {name: interval(row[name]) for name in ("incremental", "forgetting", "transfer")}
+    return shown | {name: row[name] for name in ("KB", "distill s", "train s", "commit")}
+
+
+def _summary(rows: Sequence[dict[str, Any]]) -> list[Table]:
+    """By images per class: final accuracies, then paired differences, a column a buffer."""
+    wide: dict[str, dict[int, dict[str, str]]] = {"final": {}, "difference": {}}
+    for row in rows:
+        name = row["buffer"]
+        wide["final"].setdefault(row["ipc"], {})[name] = interval(row["final"])
+        if name != REFERENCE:
+            text = interval(row[f"minus {REFERENCE}"], signed=True)
+            wide["difference"].setdefault(row["ipc"], {})[name] = text
+    buffers = in_order(row["buffer"] for row in rows)
+    n = " or ".join(sorted({counts(row["final"]) for row in rows}))
+    captions = {
+        "final": f"Final accuracy (%) [95 % interval], n = {n} (sets × orders × networks):",
+        "difference": f"Minus {REFERENCE}, paired [95 % interval]:",
+    }
+    tables = []
+    for which, by_ipc in wide.items():
+        names = [b for b in buffers if any(b in row for row in by_ipc.values())]
+        body = [
+            {"images per class": ipc} | {b: by_ipc[ipc].get(b) for b in names}
+            for ipc in sorted(by_ipc)
+        ]
+        if names and (which == "final" or any(row["buffer"] == REFERENCE for row in rows)):
+            tables.append(Table(pd.DataFrame(body), caption=captions[which]))
+    return tables
+
+
+def curve_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """A row an ipc, buffer and step: ipc, buffer, classes seen, accuracy, low, high."""
+    rows = []
+    for record in records:
+        steps = record.protocol.steps
+        base, extra = divmod(_classes(record), steps)
+        seen = 0
+        for step in range(steps):
+            seen += base + (step < extra)
+
+            def at_step(matrix: Any, sizes: list[int], step: int = step) -> float:
+                return metrics.seen_accuracy(matrix, sizes, step)
+
+            at = evidence.estimate(runs(record, at_step))
+            rows.append((record.cell.making.ipc, record.label, seen, at.mean, at.low, at.high))
+    return pd.DataFrame(rows, columns=["ipc", "buffer", "classes", "accuracy", "low", "high"])

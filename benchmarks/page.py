@@ -1,0 +1,163 @@
+"""What results/ shows of some records: a page of text, a CSV frame, figures."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from benchmarks.evidence import Estimate
+from benchmarks.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """A figure: `draw(frame)` makes it. It is told by the data it shows, not by its pixels."""
+
+    draw: Callable[[pd.DataFrame], "Figure"]
+    frame: pd.DataFrame
+    title: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table as people read it.
+
+    Attributes:
+        keys: of each row's record, so that a command can mark its own; () where rows are none.
+        caption: a line above it, or nothing.
+    """
+
+    frame: pd.DataFrame
+    keys: Sequence[str] = ()
+    caption: str = ""
+
+    def marked(self, key: str) -> pd.DataFrame:
+        """The frame with an arrow before the row of the record with that key."""
+        if key not in self.keys:
+            return self.frame
+        marks = ["->" if own == key else "" for own in self.keys]
+        return self.frame.assign(**{" ": marks})[[" ", *self.frame.columns]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """All that is shown of some records.
+
+    Attributes:
+        title: in one line. tables: as people read them. note: what their columns mean.
+        frame: the figures, for the CSV file. summary: the tables for the README.
+        drawings: by the end of the file's name. commands: that made the records.
+    """
+
+    title: str
+    tables: list[Table]
+    note: str
+    frame: pd.DataFrame
+    summary: list[Table]
+    drawings: dict[str, Drawing]
+    commands: list[str]
+
+    @property
+    def text(self) -> str:
+        """The whole page in Markdown."""
+        commands = "\n".join(["Made with:\n", *(f"    {command}" for command in self.commands), ""])
+        return "\n".join([f"# {self.title}\n", in_words(self.tables), self.note, commands])
+
+
+def in_words(tables: Sequence[Table]) -> str:
+    """Tables one below the other in Markdown, each with its caption."""
+    return "\n".join(
+        (f"{table.caption}\n\n" if table.caption else "") + markdown(table.frame)
+        for table in tables
+    )
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A Markdown table, aligned so that it reads well as plain text too."""
+    cells = [list(frame.columns), *frame.map(_cell).values.tolist()]
+    numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    rule = ["-" * (w - 1) + (":" if n else "-") for w, n in zip(widths, numeric, strict=True)]
+    lines = []
+    for row in [cells[0], rule, *cells[1:]]:
+        padded = [
+            cell.rjust(w) if n else cell.ljust(w)
+            for cell, w, n in zip(row, widths, numeric, strict=True)
+        ]
+        lines.append("| " + " | ".join(padded) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    if pd.isna(value):
+        return "–"
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def interval(estimate: Estimate | None, *, decimals: int = 1, signed: bool = False) -> str:
+    """`81.9 [80.1, 83.5]`, or with a sign `+2.1 [+0.4, +3.9]`; a dash where there is none."""
+    if estimate is None or math.isnan(estimate.mean):
+        return "–"
+    sign = "+" if signed else ""
+
+    def shown(value: float) -> str:
+        text = f"{value:{sign}.{decimals}f}"
+        return text.replace("-", "\u2212") if signed else text
+
+    if math.isnan(estimate.low):
+        return shown(estimate.mean)
+    return f"{shown(estimate.mean)} [{shown(estimate.low)}, {shown(estimate.high)}]"
+
+
+def counts(estimate: Estimate) -> str:
+    """n at every level, sets x orders x networks: `5 x 5 x 3`."""
+    return f"{estimate.sets} × {estimate.orders} × {estimate.networks}"
+
+
+def made_with(records: Sequence[Record]) -> list[str]:
+    """The commands that the records came from."""
+    return sorted({record.provenance.command for record in records})
+
+
+def names_for_people(
+    records: Sequence[Record], base: Callable[[Record], str]
+) -> dict[str, list[Record]]:
+    """Records by the name of their page: `base(record)`, and what tells protocols apart.
+
+    Where two protocols have one base name, the name of each also holds those fields in which they
+    differ, so that no page mixes protocols and none is named by a hash.
+    """
+    grouped: dict[str, dict[str, list[Record]]] = {}
+    for record in records:
+        protocols = grouped.setdefault(base(record), {})
+        protocols.setdefault(record.protocol_key, []).append(record)
+    named = {}
+    for name, protocols in grouped.items():
+        flats = {key: flat(dataclasses.asdict(own[0].protocol)) for key, own in protocols.items()}
+        fields = {field for one in flats.values() for field in one}
+        telling = sorted(f for f in fields if len({str(o.get(f)) for o in flats.values()}) > 1)
+        for key, own in protocols.items():
+            words = [f"{f.rpartition('.')[2]}-{_word(flats[key].get(f))}" for f in telling]
+            named["-".join([name, *words])] = own
+    return dict(sorted(named.items()))
+
+
+def _word(value: Any) -> str:
+    text = "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return "".join(c if c.isalnum() or c in ".-" else "-" for c in text)[:40] or "none"
+
+
+def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"recipe": {"epochs": 1}}` to `{"recipe.epochs": 1}`."""
+    own: dict[str, Any] = {}
+    for name, part in value.items():
+        if isinstance(part, dict):
+            own |= flat(part, f"{prefix}{name}.")
+        else:
+            own[prefix + name] = part
+    return own

@@ -1,0 +1,95 @@
+"""Where a record comes from and what it took: command, code, libraries, machine, time, memory."""
+
+import datetime
+import os
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from benchmarks.record import Cost, Hardware, Provenance
+
+LIBRARIES = ("torch", "torchvision", "avalanche-lib", "nni", "numpy", "safetensors", "scikit-learn")
+
+
+def provenance(module: str, args: Sequence[str], device: torch.device) -> Provenance:
+    """Of a run that is about to begin."""
+    commit, clean = _code()
+    return Provenance(
+        command=shlex.join(["python", "-m", module, *args]),
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        commit=commit,
+        clean=clean,
+        python=platform.python_version(),
+        versions={name: _installed(name) for name in LIBRARIES},
+        hardware=_hardware(device),
+    )
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _code() -> tuple[str | None, bool | None]:
+    """The commit of this project's own repository, and whether the code is as committed."""
+    here = Path(__file__).resolve().parent.parent
+
+    def git(*args: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *args], cwd=here, capture_output=True, text=True)
+        except OSError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    top = git("rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != here:
+        return None, None  # installed, or inside another project's repository
+    changes = git("status", "--porcelain", "--", "distill", "downstream", "benchmarks")
+    return git("rev-parse", "HEAD"), changes == ""
+
+
+def _hardware(device: torch.device) -> Hardware:
+    cpu = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        cpu = next(named, cpu)
+    return Hardware(
+        cpu=cpu,
+        cores=os.cpu_count() or 1,
+        threads=torch.get_num_threads(),
+        device=str(device),
+        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+    )
+
+
+class Stopwatch:
+    """Wall-clock seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, stage: str) -> None:
+        """Add the time since the last lap to `stage`."""
+        now = time.monotonic()
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + now - self._last, 2)
+        self._last = now
+
+
+def cost(seconds: dict[str, float], device: torch.device) -> Cost:
+    """Seconds by stage, and the most memory that this process has held."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
+    gpu = torch.cuda.max_memory_allocated(device) // 2**20 if device.type == "cuda" else None
+    return Cost(seconds=seconds, peak_mb=peak, gpu_mb=gpu)

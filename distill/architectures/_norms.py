@@ -1,0 +1,28 @@
+"""The norms that the convolutional families share."""
+
+from torch import nn
+
+NORMS = ("none", "batch", "layer", "instance", "group")
+WORDS = {norm: norm for norm in NORMS[1:]} | {"nonorm": "none"}
+"""What a norm is called in a network's name, and which norm that is."""
+
+
+def word(norm: str) -> str:
+    """What `norm` is called in a network's name."""
+    return "nonorm" if norm == "none" else norm
+
+
+def norm_layer(norm: str, channels: int, height: int, width: int) -> nn.Module:
+    """A norm for maps [B, channels, height, width].
+
+    Instance norm is a group norm with a group a channel, `group` one with 4 groups. Both leave
+    nothing of a map of a single pixel.
+    """
+    if norm == "none":
+        return nn.Identity()
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    if norm == "layer":
+        return nn.LayerNorm((channels, height, width))
+    assert norm in ("instance", "group"), norm
+    return nn.GroupNorm(channels if norm == "instance" else 4, channels)

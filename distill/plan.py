@@ -1,0 +1,141 @@
+"""A set that is asked for, and the one door through which it is made or found again."""
+
+import dataclasses
+import time
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from distill.images import ImageSet, digest
+from distill.runtime import registry
+from distill.runtime.compute import CPU, Compute
+from distill.runtime.mistake import Mistake
+from distill.runtime.progress import Progress
+from distill.runtime.store import Store
+from distill.synthetic import Made, SyntheticSet, merge
+
+KIND = "set"
+"""Of a store's pieces."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A set that is asked for, of whatever images.
+
+    Attributes:
+        method: one of the files in distill/methods. config: of its Config.
+        ipc: images a class. seed: of this set.
+    """
+
+    method: str
+    config: Any
+    ipc: int
+    seed: int = 0
+
+    @property
+    def module(self) -> ModuleType:
+        """The method's file."""
+        return registry.load("distill.methods", self.method)
+
+    def identity(self, real: ImageSet) -> dict[str, Any]:
+        """What the images made of the classes in `real` depend on."""
+        return {
+            "method": self.method,
+            "version": self.module.VERSION,
+            "config": self.config,
+            "ipc": self.ipc,
+            "seed": self.seed,
+            "dataset": real.about.identity(),
+            "digests": digests(real),
+            "normalisation": real.normalisation.describe(),
+        }
+
+
+def digests(real: ImageSet) -> dict[str, str]:
+    """Of each class's real images, by class id."""
+    return {str(label): digest(real.of_class(label))[:12] for label in real.present}
+
+
+def distill(
+    plan: Plan,
+    real: ImageSet,
+    *,
+    compute: Compute = CPU,
+    store: Store | None = None,
+    progress: Progress | None = None,
+) -> SyntheticSet:
+    """The set that `plan` asks for of all classes in `real`, ordered by class id.
+
+    What `store` holds of it is taken from there; what is missing is distilled in one go and kept,
+    one piece a class; where the method couples its classes, one piece for this very combination.
+
+    Raises:
+        Mistake: ipc does not fit the classes, what the method raises, or a folder that cannot be
+            written to.
+    """
+    require_ipc(real, plan.ipc)
+    progress = progress or Progress()
+    if store is None:
+        return _made(plan, real, compute, progress)
+    units = [real.present] if plan.config.couples_classes else [[label] for label in real.present]
+    asked = [(_name(plan, real, unit), plan.identity(real.only(unit))) for unit in units]
+    pieces = [store.get(name, KIND, facts) for name, facts in asked]
+    missing = [
+        label for unit, piece in zip(units, pieces, strict=True) if piece is None for label in unit
+    ]
+    fresh = _made(plan, real.only(missing), compute, progress) if missing else None
+    parts = []
+    for unit, (name, facts), piece in zip(units, asked, pieces, strict=True):
+        part = fresh.only(unit) if piece is None else SyntheticSet.of(*piece)
+        if piece is None:
+            store.put(name, KIND, facts, part.tensors(), part.facts())
+        parts.append(part)
+    return merge(parts)
+
+
+def _name(plan: Plan, real: ImageSet, unit: list[int]) -> str:
+    """Of a piece in the store, for people."""
+    classes = "_".join(map(str, unit))[:40]
+    return f"{real.name}-{plan.method}-ipc{plan.ipc}-class{classes}"
+
+
+def _made(plan: Plan, real: ImageSet, compute: Compute, progress: Progress) -> SyntheticSet:
+    compute.enter()
+    began = time.monotonic()
+    images = plan.module.distill(
+        real, plan.ipc, config=plan.config, seed=plan.seed, compute=compute, progress=progress
+    )
+    made = Made(
+        method=plan.method,
+        version=plan.module.VERSION,
+        dataset=real.about.identity(),
+        digests=digests(real),
+        ipc=plan.ipc,
+        seed=plan.seed,
+        config=dataclasses.asdict(plan.config),
+        normalisation=real.normalisation.describe(),
+        versions={name: version(name) for name in ("torch", "torchvision")},
+        seconds=round(time.monotonic() - began, 3),
+    )
+    labels = torch.tensor(real.present).repeat_interleave(plan.ipc)
+    flat = images.detach().float().cpu().flatten(0, 1)
+    return SyntheticSet(flat, labels, real.classes, made, plan.config.formation)
+
+
+def require_ipc(real: ImageSet, ipc: int) -> None:
+    """Check that every class present has at least `ipc` images.
+
+    Raises:
+        Mistake: ipc below 1, or above the smallest class.
+    """
+    if ipc < 1:
+        raise Mistake(f"{ipc} images per class is not a set; --ipc takes 1 or more")
+    counts = real.labels.bincount(minlength=len(real.classes))
+    smallest = min(real.present, key=lambda label: int(counts[label]))
+    if ipc > counts[smallest]:
+        raise Mistake(
+            f"--ipc {ipc} is more than the {int(counts[smallest])} images of class "
+            f"'{real.classes[smallest]}' of {real.name}; choose at most that"
+        )

@@ -1,0 +1,121 @@
+"""Named tensors in files that say what they are: safetensors, never pickle, with a digest inside.
+
+`write` and `read` are for one file; a `Store` is a folder of finished pieces of work that are found
+again by their identity.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from distill.runtime import identity
+from distill.runtime.files import write_atomically
+from distill.runtime.mistake import Mistake
+
+Tensors = dict[str, Tensor]
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    """Write tensors and what they are into one file, whole or not at all; the digest of both.
+
+    Raises:
+        Mistake: the folder cannot be written to.
+    """
+    held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(facts, sort_keys=True)
+    found = _digest(held, text)
+    write_atomically(path, safetensors.torch.save(held, {"facts": text, "digest": found}))
+    return found
+
+
+def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """The tensors and facts of a file that `write` wrote; nothing in it is ever executed.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is truncated, damaged or of another kind; the message says which.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # the library raises of several kinds, also for a bad header
+        raise ValueError(f"it cannot be read: {error}") from error
+    if not {"facts", "digest"} <= metadata.keys():
+        raise ValueError("it holds no digest, so it is not of this suite")
+    if _digest(held, metadata["facts"]) != metadata["digest"]:
+        raise ValueError("its content does not have the digest it names: it was changed")
+    return held, json.loads(metadata["facts"])
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    parts = [text.encode()]
+    for name, tensor in sorted(tensors.items()):
+        parts.append(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        parts.append(tensor.numpy().tobytes())
+    return identity.digest(b"\0".join(parts))
+
+
+@dataclasses.dataclass(frozen=True)
+class Store:
+    """A folder of finished pieces of work, found again by identity.
+
+    Attributes:
+        folder: made when the first piece is kept.
+        say: told in one line when a damaged piece is set aside.
+    """
+
+    folder: Path
+    say: Callable[[str], None] = lambda line: None
+
+    def path(self, name: str, kind: str, facts: identity.Facts) -> Path:
+        """Where the piece of that identity lies; `name` is for people."""
+        return self.folder / f"{name}-{identity.key(kind, facts)}.safetensors"
+
+    def get(self, name: str, kind: str, facts: identity.Facts) -> tuple[Tensors, dict] | None:
+        """The piece of that identity, or None where it has to be made.
+
+        A damaged file, or one that holds another piece, is set aside under another name.
+        """
+        path = self.path(name, kind, facts)
+        try:
+            tensors, held = read(path)
+            if held.get("identity") != identity.plain(facts):
+                raise ValueError("it holds another piece of work")
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            aside = path.with_suffix(".damaged")
+            path.replace(aside)
+            self.say(f"warning: {path} is not what it should be ({error}); set aside as {aside}")
+            return None
+        return tensors, held["facts"]
+
+    def put(
+        self,
+        name: str,
+        kind: str,
+        facts: identity.Facts,
+        tensors: Mapping[str, Tensor],
+        about: Mapping[str, Any],
+    ) -> None:
+        """Keep a finished piece, with what is to be known `about` it.
+
+        Raises:
+            Mistake: the folder cannot be written to.
+        """
+        held = {"identity": identity.plain(facts), "facts": dict(about)}
+        write(self.path(name, kind, facts), tensors, held)
+
+
+def refused(path: Path, error: ValueError, *, what: str, mend: str) -> Mistake:
+    """The `Mistake` for a file of a user's that `read` refused."""
+    return Mistake(f"{path} is not a whole {what}: {error}; {mend}")

@@ -1,0 +1,85 @@
+"""One class order from the first step to the last."""
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+
+from distill import train
+from distill.images import Data
+from distill.runtime.compute import CPU, Compute
+from distill.runtime.progress import Progress
+from downstream.continual._avalanche import BaseLogger, EvaluationPlugin, Naive
+from downstream.continual.buffer import Distill, DistilledBuffer
+from downstream.continual.data import class_incremental
+from downstream.continual.evaluation import Accuracies, Training
+from downstream.continual.metrics import OrderResult
+from downstream.continual.protocol import Protocol
+from downstream.continual.strategies import PLUGINS, Rehearsal
+
+
+def run_order(
+    data: Data,
+    distill: Distill,
+    *,
+    ipc: int,
+    protocol: Protocol,
+    order: int,
+    compute: Compute = CPU,
+    progress: Progress | None = None,
+    loggers: Sequence[BaseLogger] = (),
+) -> OrderResult:
+    """Go through one class order.
+
+    Args:
+        data: normalised by `Normalisation.fixed`.
+        distill: fills the buffer, a step at a time, with `ipc` stored images a class.
+        order: the number of the class order.
+        compute: of the training; `distill` knows its own.
+        progress: started by the caller; it counts epochs.
+        loggers: Avalanche's (`loggers.opened`); they are left open.
+
+    Returns:
+        The number of test images of each step and one accuracy matrix a network.
+
+    Raises:
+        Mistake: steps that the classes do not fit, a fitted normalisation, or what `distill`
+            raises.
+    """
+    compute.enter()
+    benchmark = class_incremental(data, steps=protocol.steps, order=order)
+    buffer = DistilledBuffer(data.train, distill, max_size=ipc * len(data.train.classes))
+    plugin = PLUGINS[protocol.strategy](
+        buffer, protocol, order=order, progress=progress or Progress()
+    )
+    accuracies = Accuracies(data.test, compute.device)
+    evaluator = _evaluator(accuracies, loggers)
+    strategy = _fine_tuning(plugin, evaluator, device=compute.device)
+    for step, experience in enumerate(benchmark.train_stream):
+        strategy.train(experience, eval_streams=[])
+        strategy.eval(benchmark.test_stream[: step + 1])
+    sizes = [len(experience.dataset) for experience in benchmark.test_stream]
+    return OrderResult(sizes, accuracies.result())
+
+
+def _evaluator(accuracies: Accuracies, loggers: Sequence[BaseLogger]) -> EvaluationPlugin:
+    """What measures during the run; the figures of training only if someone is told of them."""
+    metrics = [accuracies, Training()] if loggers else [accuracies]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No loggers specified")
+        return EvaluationPlugin(*metrics, loggers=list(loggers), collect_all=False)
+
+
+def _fine_tuning(plugin: Rehearsal, evaluator: EvaluationPlugin, *, device: torch.device) -> Naive:
+    """Avalanche's plain fine-tuning, made into a rehearsal strategy by `plugin`."""
+    recipe, networks = plugin.protocol.recipe, plugin.networks(device)
+    return Naive(
+        model=networks,
+        optimizer=recipe.optimiser(networks),
+        criterion=train.cross_entropy,
+        train_mb_size=recipe.batch,
+        train_epochs=recipe.epochs,
+        device=device,
+        plugins=[plugin],
+        evaluator=evaluator,
+    )

@@ -1,0 +1,253 @@
+"""Architecture search on NNI: the space, the trials, the strategies and the in-process engine.
+
+NNI is left out where it cannot be trusted: networks are initialised by the trial and not by NNI,
+finished trials are kept in our own ledger, and a trial that failed is a row that says so.
+"""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import nni
+from nni.nas.evaluator import FunctionalEvaluator
+from nni.nas.execution import ExecutionEngine, Middleware, SequentialExecutionEngine
+from nni.nas.execution.event import (
+    FinalMetricEvent,
+    ModelEventType,
+    TrainingEndEvent,
+)
+from nni.nas.nn.pytorch import ModelSpace
+from nni.nas.space import ExecutableModelSpace, ModelStatus, SimplifiedModelSpace
+from nni.nas.strategy import TPE, Random, RegularizedEvolution
+from nni.nas.strategy.base import Strategy
+
+from distill.architectures.convnet import ConvNet, Spec
+from distill.networks import Network, build
+from distill.runtime.ledger import Ledger
+from distill.runtime.progress import Progress
+from distill.runtime.seeding import generator
+from downstream.nas import trial
+from downstream.nas.space import axes
+from downstream.nas.trial import Job, Settings
+
+logging.getLogger("nni").setLevel(logging.CRITICAL)  # each failure is a row of the ledger instead
+
+
+class ConvNetSpace(ModelSpace):
+    """The ConvNets of `downstream.nas.space`: a choice an axis, and no parameters of its own."""
+
+    def __init__(self, space: str, shape: Sequence[int], classes: int) -> None:
+        """For images of `shape` (C, H, W)."""
+        super().__init__()
+        for axis, options in axes(space).items():
+            self.add_mutable(nni.choice(axis, list(options)))
+
+    @classmethod
+    def create_fixed_module(
+        cls, sample: dict[str, Any], space: str, shape: Sequence[int], classes: int
+    ) -> ConvNet:
+        """The plain network of a point; its weights are only drawn when its trial begins."""
+        return build(spec_of(sample), tuple(shape), classes=classes, generator=generator(0))
+
+    def freeze(self, sample: dict[str, Any]) -> ConvNet:
+        """The plain network of a point."""
+        self.validate(sample)
+        return self.create_fixed_module(sample, *self.trace_args, **self.trace_kwargs)
+
+
+def spec_of(sample: dict[str, Any]) -> Spec:
+    """The network that a point of the space stands for."""
+    return Spec(**sample)
+
+
+# ------------------------------------------------------------------ evaluators
+
+
+def report(outcome: dict[str, Any]) -> None:
+    """Tell NNI a trial's outcome; to a strategy, a network that cannot be trained is worth 0."""
+    nni.report_final_result({"default": outcome["accuracy"] or 0.0, **outcome})
+
+
+def evaluator_here(job: Job, progress: Progress) -> FunctionalEvaluator:
+    """Trains in this process, on images that are already in memory."""
+
+    def evaluate(network: Network) -> None:
+        def watch(done: int) -> None:
+            progress.advance(0, note=f"{network.spec} step {done}/{job.steps}")
+
+        report(trial.evaluate(network, job, watch))
+
+    return FunctionalEvaluator(evaluate)
+
+
+def evaluator_elsewhere(settings: Settings) -> FunctionalEvaluator:
+    """Trains in a process of its own, which reads the images itself."""
+    return FunctionalEvaluator(evaluate_elsewhere, settings=settings.dumps())
+
+
+def evaluate_elsewhere(network: Network, settings: str) -> None:
+    """What `evaluator_elsewhere` runs."""
+    report(trial.evaluate(network, trial.load(Settings.loads(settings))))
+
+
+# ------------------------------------------------------------------ the ledger, around any engine
+
+
+class Ledgered(Middleware):
+    """An engine that answers for finished trials from the ledger and writes down new ones."""
+
+    def __init__(
+        self,
+        engine: ExecutionEngine,
+        ledger: Ledger,
+        *,
+        budget: int,
+        describe: Callable[[Spec], dict[str, Any]],
+        progress: Progress,
+    ) -> None:
+        """`budget` is in distinct networks; `describe` adds to a network's row."""
+        super().__init__()
+        self.ledger, self.budget, self.describe = ledger, budget, describe
+        self.progress = progress
+        self.models: list[ExecutableModelSpace] = []
+        self.asked: dict[str, None] = {}
+        self.answers: dict[str, dict[str, Any]] = {}
+        self.trouble: Exception | None = None
+        self.set_engine(engine)
+
+    def set_engine(self, engine: ExecutionEngine) -> None:
+        """Listen to what the engine measures."""
+        super().set_engine(engine)
+        engine.register_model_event_callback(ModelEventType.FinalMetric, self._measured)
+        engine.register_model_event_callback(ModelEventType.TrainingEnd, self._ended)
+
+    def register_model_event_callback(self, event_type: Any, callback: Callable) -> None:
+        """A strategy's callbacks come after ours."""
+        self.engine.register_model_event_callback(event_type, callback)
+
+    def unregister_model_event_callback(self, event_type: Any, callback: Callable) -> None:
+        """The reverse."""
+        self.engine.unregister_model_event_callback(event_type, callback)
+
+    def submit_models(self, *models: ExecutableModelSpace) -> None:
+        """Run the models that the ledger does not know; answer for the others at once."""
+        for model in models:
+            self.models.append(model)
+            name = str(spec_of(model.sample))
+            self.asked[name] = None
+            row = self.ledger.finished(name)
+            if row is None:
+                self.engine.submit_models(model)
+            else:
+                metric = {"default": row["accuracy"] or 0.0}
+                self.engine.dispatch_model_event(FinalMetricEvent(model, metric))
+                self.engine.dispatch_model_event(TrainingEndEvent(model, ModelStatus.Trained))
+
+    def _measured(self, event: FinalMetricEvent) -> None:
+        outcome = dict(event.metric)
+        if outcome.pop("default", None) is not None and outcome:
+            self.answers[str(spec_of(event.model.sample))] = outcome
+
+    def _ended(self, event: TrainingEndEvent) -> None:
+        spec = spec_of(event.model.sample)
+        if self.ledger.finished(str(spec)):
+            return
+        lost = {
+            "status": "failed",
+            "accuracy": None,
+            "looks": [],
+            "reason": f"no result came back (NNI says: {event.status.value})",
+            "seconds": None,
+        }
+        outcome = self.answers.pop(str(spec), lost)
+        try:
+            self.ledger.add({"network": str(spec), **outcome, **self.describe(spec)})
+        except Exception as error:  # may be on NNI's thread: budget_available() raises it on ours
+            self.trouble = error
+        self.progress.advance(note=f"{spec} {outcome['accuracy'] or outcome['status']}")
+
+    def idle_worker_available(self) -> bool:
+        """Whether a model can be submitted without waiting."""
+        return self.engine.idle_worker_available()
+
+    def budget_available(self) -> bool:
+        """Whether more models may be submitted.
+
+        Raises:
+            Mistake: the ledger could not be written.
+        """
+        if self.trouble is not None:
+            raise self.trouble
+        repeats = len(self.models) - len(self.asked)
+        spent = len(self.asked) >= self.budget or repeats > 10 * self.budget
+        return not spent and self.engine.budget_available()
+
+    def list_models(self, status: ModelStatus | None = None) -> list[ExecutableModelSpace]:
+        """Every model submitted."""
+        return [m for m in self.models if status is None or m.status == status]
+
+    def wait_models(self, *models: ExecutableModelSpace) -> None:
+        """Wait until all have ended."""
+        while any(not model.status.completed() for model in models or self.models):
+            self.engine.budget_available()  # raises if the engine is gone
+            time.sleep(0.2)
+        if self.trouble is not None:
+            raise self.trouble
+
+    def shutdown(self) -> None:
+        """Stop the engine."""
+        self.engine.shutdown()
+
+
+# ------------------------------------------------------------------ strategies
+
+
+class Listed(Strategy):
+    """Tries the networks of a list, in its order."""
+
+    def __init__(self, networks: Sequence[Spec]) -> None:
+        super().__init__()
+        self.networks = networks
+
+    def _run(self) -> None:
+        for spec in self.networks:
+            if not self.wait_for_resource():
+                return
+            self.engine.submit_models(self.model_space.freeze(dataclasses.asdict(spec)))
+
+
+def strategy(name: str, *, networks: Sequence[Spec], budget: int, seed: int) -> Strategy:
+    """`grid` tries the list `networks`; `random`, `evolution` and `tpe` search the space."""
+    population = max(2, min(20, budget // 4))
+    makers = {
+        "grid": lambda: Listed(networks),
+        "random": lambda: Random(seed=seed),
+        "evolution": lambda: RegularizedEvolution(
+            population_size=population,
+            sample_size=max(1, population // 4),
+            mutation_prob=0.2,  # one of the five axes, on average
+            seed=seed,
+        ),
+        "tpe": lambda: TPE(optimize_mode="maximize", seed=seed),
+    }
+    return makers[name]()
+
+
+# ------------------------------------------------------------------ the in-process engine
+
+
+def run_here(
+    search: Strategy, space: ConvNetSpace, job: Job, *, ledgered: Callable[..., Ledgered]
+) -> list[str]:
+    """Run a strategy in this process, one trial after the other: no server, no file, no port.
+
+    Returns:
+        The names of the networks tried, in order.
+    """
+    engine = ledgered(SequentialExecutionEngine(continue_on_failure=True))
+    evaluator = evaluator_here(job, engine.progress)
+    search(SimplifiedModelSpace.from_model(space, evaluator), engine)
+    engine.wait_models()
+    return list(engine.asked)

@@ -1,0 +1,170 @@
+"""What architectures are ranked on, and how they are trained there."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from distill import presets
+from distill.images import About, Data
+from distill.networks import Spec
+from distill.runtime import registry
+from distill.runtime.compute import Compute
+from distill.runtime.mistake import Mistake, unknown
+from distill.synthetic import SyntheticSet
+from distill.train import Recipe
+from downstream.nas.space import WIDTHS, count, size
+from downstream.nas.trial import Settings
+
+METHODS = "distill.methods"
+"""Each of them can make a proxy's images, under its own name."""
+DISTILLED = "datadam"
+"""The method of the proxy `distilled`, if no other is given."""
+REAL = ("early-stopping", "whole")
+"""Proxies that are the whole dataset."""
+FREE = ("parameters", "flops")
+"""Proxies that train nothing: the larger network is ranked higher."""
+STRATEGIES = ("grid", "random", "evolution", "tpe")
+TRUTH_SEED = 0
+"""Of the networks trained on the whole dataset: one ground truth for the proxies of all seeds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One comparison of proxies.
+
+    Attributes:
+        space: of `downstream.nas.space`. networks: how many of it are ranked.
+        truth: how networks are trained on the whole dataset. recipe: on a proxy.
+    """
+
+    space: str
+    networks: int
+    truth: Recipe
+    recipe: Recipe
+
+
+def names() -> list[str]:
+    """The proxies there are."""
+    return [*registry.names(METHODS), "distilled", *REAL, *FREE]
+
+
+def method_of(proxy: str, method: str | None) -> str | None:
+    """The method that makes a proxy's images; None for a proxy that has none of its own.
+
+    Raises:
+        Mistake: no such proxy or method, or a method with another proxy than `distilled`.
+    """
+    if proxy not in names():
+        raise unknown("proxy", proxy, names())
+    if proxy == "distilled":
+        return registry.require(METHODS, method or DISTILLED)
+    if method is not None:
+        raise Mistake(f"--method {method} is for --proxy distilled, not for --proxy {proxy}")
+    return None if proxy in (*REAL, *FREE) else proxy
+
+
+def preset(
+    name: str,
+    about: About,
+    *,
+    space: str | None = None,
+    networks: str | None = None,
+    epochs: int | None = None,
+) -> Comparison:
+    """The comparison that a preset stands for on a dataset, changed by what is not None.
+
+    paper: the 720 networks of width 32 to 256, trained for 200 epochs on the proxy and on the whole
+    dataset (the epochs of FTD's run of the same space; DataDAM's own are not published). At 50
+    images a class of CIFAR-10 that is DataDAM's Table 5: Spearman 0.72 over all, 0.69 over the top
+    20 %. Takes days on a GPU. laptop: widths 8 to 64, 64 networks; on small images 20 epochs on the
+    whole dataset and 40 on a proxy, elsewhere 1 and 50.
+
+    Raises:
+        Mistake: unknown preset or space, networks beyond the space, or epochs below 1.
+    """
+    paper = presets.require(name) == "paper"
+    space = space or name
+    if space not in WIDTHS:
+        raise unknown("space", space, WIDTHS)
+    if epochs is not None and epochs < 1:
+        raise Mistake(f"--epochs {epochs} is no training; give 1 or more")
+    usual = Recipe(operations=about.operations)
+    if paper:
+        truth = dataclasses.replace(usual, epochs=200)
+    else:
+        truth = dataclasses.replace(usual, epochs=20 if about.small else 1, batch=64)
+    on_proxy = 200 if paper else 40 if about.small else 50
+    return Comparison(
+        space=space,
+        networks=count(networks or ("all" if paper else "64"), space),
+        truth=truth,
+        recipe=dataclasses.replace(truth, epochs=epochs or on_proxy),
+    )
+
+
+def whole_settings(
+    data: Data,
+    *,
+    dataset: str,
+    image_size: int | None,
+    root: Path,
+    recipe: Recipe,
+    compute: Compute,
+) -> Settings:
+    """How the ground truth is made: every network on all training images of `data`.
+
+    Args:
+        dataset, image_size, root: what `data` was loaded with.
+    """
+    return Settings(
+        dataset=dataset,
+        image_size=image_size,
+        about=data.train.about.identity(),
+        data_digest=data.digest(),
+        normalisation=data.train.normalisation.describe(),
+        set_digest=None,
+        recipe=recipe,
+        steps=None,
+        looks=False,
+        seed=TRUTH_SEED,
+        data_root=str(root.absolute()),
+        set_path=None,
+        device=str(compute.device),
+        threads=compute.threads,
+    )
+
+
+def proxy_settings(
+    truth: Settings, proxy: str, *, recipe: Recipe, seed: int, images: int
+) -> Settings:
+    """How networks are tried on a proxy of `images` images, given how the ground truth is made.
+
+    The early-stopped whole dataset gets as many optimiser steps as such a proxy.
+    """
+    if proxy == "whole":
+        return dataclasses.replace(truth, seed=seed)
+    tried = dataclasses.replace(truth, recipe=recipe, looks=True, seed=seed)
+    if proxy != "early-stopping":
+        return tried
+    return dataclasses.replace(tried, steps=recipe.epochs * recipe.batches(images))
+
+
+def saved(settings: Settings, proxy: SyntheticSet, folder: Path) -> Settings:
+    """The settings with the proxy's images, which are saved so that other processes find them.
+
+    Raises:
+        Mistake: `folder` cannot be written to.
+    """
+    digest = proxy.digest()
+    path = folder / f"proxy-{digest}.safetensors"
+    if not path.exists():
+        proxy.save(path)
+    return dataclasses.replace(settings, set_digest=digest, set_path=str(path.absolute()))
+
+
+def scores(
+    proxy: str, networks: Sequence[Spec], *, shape: tuple[int, int, int], classes: int
+) -> list[int]:
+    """What one of the proxies `FREE` gives each network; nothing is trained and nothing kept."""
+    column = FREE.index(proxy)
+    return [size(spec, shape, classes)[column] for spec in networks]

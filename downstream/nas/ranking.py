@@ -1,0 +1,163 @@
+"""How well a proxy ranks networks, and what it would choose.
+
+Values only: their intervals are made from the accuracies when a page is made
+(`benchmarks.evidence`). A correlation over resampled networks is computed from how often each
+network was drawn, for all resamples at once, without sorting again.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+TOP = 0.2
+"""The share of networks, best first by the ground truth, that is looked at on its own."""
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's rank correlation; ties share their mean rank. NaN if either is constant."""
+    return float(spearman_resampled(first, second, counts=np.ones((1, len(first))))[0])
+
+
+def kendall(first: np.ndarray, second: np.ndarray) -> float:
+    """Kendall's tau-b. NaN if either is constant."""
+    return float(kendall_resampled(first, second, counts=np.ones((1, len(first))))[0])
+
+
+def spearman_resampled(first: np.ndarray, second: np.ndarray, *, counts: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlation in each of R resamples of the same n networks.
+
+    Args:
+        first, second: [n], what ranks the networks.
+        counts: [R, n], how often each network stands in each resample.
+
+    Returns:
+        [R]; NaN where either ranking is constant.
+    """
+    counts = np.asarray(counts, dtype=float)
+    ours, theirs = _centred_ranks(first, counts), _centred_ranks(second, counts)
+    return _ratio(
+        (counts * ours * theirs).sum(1), (counts * ours**2).sum(1), (counts * theirs**2).sum(1)
+    )
+
+
+def kendall_resampled(first: np.ndarray, second: np.ndarray, *, counts: np.ndarray) -> np.ndarray:
+    """Kendall's tau-b in each of R resamples of the same n networks.
+
+    Args:
+        first, second: [n], what ranks the networks.
+        counts: [R, n], how often each network stands in each resample.
+
+    Returns:
+        [R]; NaN where either ranking is constant.
+    """
+    counts = np.asarray(counts, dtype=float)
+    ours, theirs = (np.sign(np.subtract.outer(v, v)) for v in (_floats(first), _floats(second)))
+
+    def pairs(signs: np.ndarray) -> np.ndarray:
+        return ((counts @ signs) * counts).sum(1)
+
+    return _ratio(pairs(ours * theirs), pairs(np.abs(ours)), pairs(np.abs(theirs)))
+
+
+MEASURES = {"spearman": spearman_resampled, "kendall": kendall_resampled}
+"""The rank correlations by name, each over resamples."""
+
+
+def _floats(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values, dtype=float)
+
+
+def _centred_ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Mean rank [R, n] of every network in every resample, less the mean of all ranks."""
+    _, place = np.unique(_floats(values), return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    starts = np.flatnonzero(np.diff(place[order], prepend=-1))
+    equals = np.add.reduceat(counts[:, order], starts, axis=1)
+    ranks = np.cumsum(equals, axis=1) - (equals - 1) / 2
+    return ranks[:, place] - (counts.sum(1, keepdims=True) + 1) / 2
+
+
+def _ratio(shared: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """shared / sqrt(first * second), NaN where that is 0 / 0."""
+    scale = np.sqrt(first * second)
+    return np.divide(shared, scale, out=np.full(len(scale), math.nan), where=scale > 0)
+
+
+def top(truth: np.ndarray) -> np.ndarray:
+    """Which networks are the best fifth by the ground truth, and those that tie with its last."""
+    kept = max(2, math.ceil(TOP * len(truth)))
+    return truth >= np.sort(truth)[::-1][min(kept, len(truth)) - 1]
+
+
+def best_first(accuracies: Sequence[float | None], parameters: Sequence[int]) -> list[int]:
+    """Places of the networks that were trained, best first; of equals, the smaller comes first."""
+    trained = [i for i, accuracy in enumerate(accuracies) if accuracy is not None]
+    return sorted(trained, key=lambda i: (-accuracies[i], parameters[i]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """What a proxy would choose, and what that is worth; None where no ground truth is known.
+
+    Attributes:
+        chosen: the place of the proxy's first network; None if no trial succeeded.
+        top1: that network's accuracy on the whole dataset, percent.
+        top5: the mean accuracy on the whole dataset of the proxy's first five, percent.
+        best: the best accuracy on the whole dataset that there is, percent.
+        regret: best - top1, points.
+    """
+
+    chosen: int | None
+    top1: float | None
+    top5: float | None
+    best: float | None
+    regret: float | None
+
+
+def choose(
+    proxy: Sequence[float | None], truth: Sequence[float | None], *, parameters: Sequence[int]
+) -> Choice:
+    """What the proxy would choose.
+
+    Args:
+        proxy, truth: accuracy in percent of every network; None where its trial failed or no
+            ground truth is known. A network whose trial failed is never chosen.
+        parameters: of every network.
+    """
+    order = best_first(proxy, parameters)
+    known = [truth[i] for i in order[:5] if truth[i] is not None]
+    best = max((value for value in truth if value is not None), default=None)
+    top1 = truth[order[0]] if order else None
+    return Choice(
+        chosen=order[0] if order else None,
+        top1=top1,
+        top5=sum(known) / len(known) if known else None,
+        best=best,
+        regret=None if best is None or top1 is None else best - top1,
+    )
+
+
+def growth(
+    looks: Sequence[Sequence[tuple[int, float]]], truth: Sequence[float | None]
+) -> list[tuple[int, float]]:
+    """How the correlation grows with the training steps on the proxy.
+
+    Args:
+        looks: of every network, (steps, accuracy) on the way; shorter where training broke off.
+        truth: accuracy of every network on the whole dataset, or None.
+
+    Returns:
+        (steps, spearman) for each look, over the networks that were looked at to the end; NaN
+        where one ranking is constant.
+    """
+    count = max(map(len, looks), default=0)
+    whole = [i for i, own in enumerate(looks) if len(own) == count and truth[i] is not None]
+    if len(whole) < 2:
+        return []
+    theirs = np.array([truth[i] for i in whole])
+    return [
+        (looks[whole[0]][k][0], spearman(np.array([looks[i][k][1] for i in whole]), theirs))
+        for k in range(count)
+    ]

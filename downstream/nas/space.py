@@ -1,0 +1,82 @@
+"""The ConvNets that an architecture search chooses from."""
+
+import importlib
+import itertools
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from distill.architectures.convnet import NORMS, POOLINGS, Spec
+from distill.networks import Spec as AnySpec
+from distill.runtime.mistake import Mistake, unknown
+from distill.runtime.seeding import generator
+
+WIDTHS = {"laptop": (8, 16, 32, 64), "paper": (32, 64, 128, 256)}
+"""The spaces differ in the widths alone. The paper's lists are derived from the option pools of the
+dataset-condensation code; their product is the published 720."""
+
+
+def axes(space: str) -> dict[str, tuple]:
+    """What a space may choose, by axis; the axes are the fields of a ConvNet's `Spec`.
+
+    Raises:
+        Mistake: no such space.
+    """
+    if space not in WIDTHS:
+        raise unknown("space", space, WIDTHS)
+    return {
+        "depth": (1, 2, 3, 4),
+        "width": WIDTHS[space],
+        "norm": NORMS,
+        "activation": ("sigmoid", "relu", "leakyrelu"),
+        "pooling": tuple(POOLINGS),
+    }
+
+
+def every(space: str) -> list[Spec]:
+    """All networks of a space, in a fixed order."""
+    options = axes(space)
+    return [
+        Spec(**dict(zip(options, point, strict=True)))
+        for point in itertools.product(*options.values())
+    ]
+
+
+def count(given: str, space: str) -> int:
+    """How many networks `all` or a number stands for.
+
+    Raises:
+        Mistake: neither, or more than the space has, or too few to rank.
+    """
+    most = len(every(space))
+    if given == "all":
+        return most
+    if not given.isdigit() or not 2 <= int(given) <= most:
+        raise Mistake(
+            f"--networks {given}: give a number from 2 to {most} (the size of the {space} space), "
+            "or all"
+        )
+    return int(given)
+
+
+def sample(space: str, networks: int) -> list[Spec]:
+    """The first `networks` of one fixed shuffle of the space: a smaller sample is part of a larger.
+
+    It depends on no seed of a run, so that every run ranks the same networks.
+    """
+    points = every(space)
+    shuffled = torch.randperm(len(points), generator=generator(0, "nas sample", space))
+    return [points[i] for i in shuffled[:networks].tolist()]
+
+
+def size(spec: AnySpec, shape: tuple[int, int, int], classes: int) -> tuple[int, int]:
+    """Parameters, and FLOPs of one image's forward pass (a multiply-add counts as two).
+
+    Of a network of any family, for images of `shape` (C, H, W); nothing is computed.
+    """
+    family = importlib.import_module(type(spec).__module__)
+    with torch.device("meta"):
+        network = family.Network(spec, shape, classes).eval()
+        with FlopCounterMode(display=False) as counter:
+            network(torch.empty(2, *shape))  # one image alone may be too few for a group norm
+    return sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2
