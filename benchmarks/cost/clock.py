@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from distill.images import ImageSet, Normalisation
-from distill.runtime.compute import keep_memory
+from distill.runtime.compute import Compute, keep_memory
+from distill.runtime.progress import Progress
 
 Way = Callable[[], float]
 """Does its work and gives the seconds it took."""
@@ -31,13 +31,47 @@ def timed(work: Callable[[], object], *, again: bool = False) -> Way:
     def way() -> float:
         if again:
             work()
+        wait()
         began = time.perf_counter()
         work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        wait()
         return time.perf_counter() - began
 
     return way
+
+
+def wait() -> None:
+    """For what a GPU still has to do."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+class Moments(Progress):
+    """A silent progress that keeps the moment of every advance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moments: list[float] = []
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Keep this moment."""
+        self.moments.append(time.perf_counter())
+
+    def seconds(self) -> float:
+        """From the first moment to the last."""
+        return self.moments[-1] - self.moments[0]
+
+
+@contextlib.contextmanager
+def computing(device: torch.device, shape: Sequence[int]) -> Iterator[Compute]:
+    """As a command computes on images of `shape`; the number of threads is put back at the end."""
+    threads = torch.get_num_threads()
+    compute = Compute.of(str(device), shape)
+    compute.enter()
+    try:
+        yield compute
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextlib.contextmanager
@@ -58,13 +92,3 @@ def milliseconds(times: Sequence[float], steps: int = 1) -> float:
 def ratio(slower: Sequence[float], faster: Sequence[float]) -> float:
     """The median over the turns of how many times as long the first took."""
     return round(statistics.median(a / b for a, b in zip(slower, faster, strict=True)), 2)
-
-
-def noise_images(shape: tuple[int, int, int], classes: int, per_class: int) -> ImageSet:
-    """Images of random pixels: time does not depend on what they show."""
-    stream = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (classes * per_class, *shape), generator=stream)
-    labels = torch.arange(classes).repeat_interleave(per_class)
-    names = tuple(map(str, range(classes)))
-    normalisation = Normalisation.fixed(shape[0])
-    return ImageSet("noise", pixels.to(torch.uint8), labels, names, normalisation)

@@ -6,20 +6,19 @@ python -m benchmarks.nas --proxy distilled
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from distill.runtime.flags import configure, parse
+from benchmarks import command as shared
+from distill import choices
+from distill.runtime import registry
+from distill.runtime.flags import configure, differences, parse
 from distill.runtime.mistake import Mistake, one_line, unknown
 
 if TYPE_CHECKING:
-    import torch
-
-    from benchmarks.record import Record
-    from distill.images import Data
-    from distill.synthetic import SyntheticSet
-    from downstream.nas.proxy import Protocol
-    from downstream.nas.search import Engine, Search, Trials
-    from downstream.nas.trial import Settings
+    from benchmarks.nas.run import Ready
+    from distill.images import About
+    from distill.plan import Plan
+    from downstream.nas.search import Engine
 
 PROG = "python -m benchmarks.nas"
 
@@ -33,12 +32,12 @@ class Nas:
     """
 
     proxy: str = "distilled"
-    """What networks are tried on: random, herding, distilled (see --method), early-stopping (the
-    whole dataset for as many steps as the others get), whole."""
+    """What networks are tried on: any method (random, herding, ...), distilled (see --method),
+    early-stopping (the whole dataset for as many steps as the others get), whole; or parameters,
+    flops: nothing is trained, the larger network is ranked higher."""
     method: str | None = None
     """How --proxy distilled is made: one of the files in distill/methods; datadam if not given."""
-    dataset: str = "digits"
-    """Which images: digits (embedded), cifar10, cifar100, or folder (your own)."""
+    dataset: choices.Dataset = choices.DEFAULT_DATASET
     ipc: int = 10
     """Images per class in the proxy."""
     networks: str | None = None
@@ -63,18 +62,16 @@ class Nas:
     truth: Path | None = None
     """A record of --proxy whole to compare with; if not given, one that fits is looked for, and
     what is missing is trained."""
-    preset: str = "laptop"
-    """laptop (minutes on two cores) or paper (the published space and training)."""
+    preset: choices.Preset = "laptop"
     seed: int = 0
     """Of the proxy's images and trainings; the sample and the ground truth do not depend on it."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."""
+    device: choices.Device = "auto"
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
     image_size: int | None = None
-    """Size in pixels, for --dataset folder."""
+    """Size in pixels, for a dataset of your own pictures."""
     out: Path = Path("runs")
-    """Where the record, the finished trials, the sets and the figure go."""
+    """Where the record, the finished trials, the sets and the figures go."""
 
 
 def main(args: list[str]) -> None:
@@ -82,74 +79,79 @@ def main(args: list[str]) -> None:
     command, flags = parse(Nas, args, prog=PROG)
     ready = prepare(command, flags)
 
-    from benchmarks import report
-    from benchmarks.record import provenance
+    from benchmarks.nas.run import run
+    from benchmarks.provenance import provenance
 
-    record = run(ready, provenance("benchmarks.nas", args, ready.device))
-    report.publish(record, command.out)
-
-
-@dataclasses.dataclass(frozen=True)
-class Ready:
-    """A command whose every part has been checked, so that nothing of it fails after an hour.
-
-    Attributes:
-        method: that makes the proxy's images; None for the whole dataset.
-        config: the method's, and `variant`: what flags changed of its preset.
-        truth: how the ground truth is made, and `known`: what records hold of it.
-    """
-
-    command: Nas
-    method: str | None
-    config: Any
-    variant: dict[str, Any]
-    data: "Data"
-    protocol: "Protocol"
-    engine: "Engine"
-    device: "torch.device"
-    truth: "Settings"
-    known: dict[str, float | None]
+    record = run(ready, provenance("benchmarks.nas", args, ready.compute.device))
+    shared.publish(record, command.out)
 
 
-def prepare(command: Nas, flags: list[str]) -> Ready:
+def prepare(command: Nas, flags: list[str]) -> "Ready":
     """Check the command and load its data.
 
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
-    from benchmarks import inputs, truth
+    from benchmarks.nas import truth
+    from benchmarks.nas.run import Ready
     from benchmarks.record import RESULTS
-    from downstream import proxy
+    from downstream.nas import proxy
 
-    method = proxy.method_of(command.proxy, command.method)
-    config, variant = None, {}
-    if method is not None:
-        config, variant = configure(
-            method, command.dataset, command.ipc, command.preset, flags, prog=PROG
-        )
-    elif flags:
-        raise Mistake(f"{flags[0]} has no meaning with --proxy {command.proxy}: it makes no images")
-    protocol = proxy.preset(
+    about = shared.about(command)
+    plan, label = planned(command, flags, about)
+    comparison = proxy.preset(
         command.preset,
-        dataset=command.dataset,
+        about,
         space=command.space,
         networks=command.networks,
         epochs=command.epochs,
     )
     require_strategy(command)
     engine = checked_engine(command)
-    data, device = inputs.load(command)
+    data, compute = shared.load(command)
     settings = proxy.whole_settings(
         data,
         dataset=command.dataset,
         image_size=command.image_size,
         root=command.data_root,
-        recipe=protocol.truth,
-        device=device,
+        recipe=comparison.truth,
+        compute=compute,
     )
-    folders = [RESULTS / "records", command.out / "records"]
-    known = truth.known(settings, command.truth, folders)
-    return Ready(command, method, config, variant, data, protocol, engine, device, settings, known)
+    return Ready(
+        command=command,
+        plan=plan,
+        label=label,
+        data=data,
+        comparison=comparison,
+        engine=engine,
+        compute=compute,
+        truth=settings,
+        known=truth.known(settings, command.truth, [RESULTS / "records", command.out / "records"]),
+    )
+
+
+def planned(command: Nas, flags: list[str], about: "About") -> tuple["Plan | None", str]:
+    """The set that a proxy is, None for one that has no images of its own; and the row's label.
+
+    Raises:
+        Mistake: no such proxy or method, or a method's flag that it does not have.
+    """
+    from distill.plan import Plan
+    from distill.runtime.seeding import derive
+    from downstream.nas.proxy import method_of
+
+    method = method_of(command.proxy, command.method)
+    if method is None:
+        if flags:
+            raise Mistake(
+                f"{flags[0]} has no meaning with --proxy {command.proxy}: it makes no images"
+            )
+        return None, command.proxy
+    module = registry.load("distill.methods", method)
+    preset = module.preset(about, command.ipc, command.preset)
+    config = configure(preset, flags, prog=PROG)
+    plan = Plan(method, config, command.ipc, derive(command.seed, "set", 0))
+    return plan, shared.label(method, command.preset, differences(preset, config))
 
 
 def require_strategy(command: Nas) -> None:
@@ -158,13 +160,22 @@ def require_strategy(command: Nas) -> None:
     Raises:
         Mistake: no such strategy, or a flag of another one.
     """
-    from downstream.nas.proxy import STRATEGIES
+    from downstream.nas.proxy import FREE, STRATEGIES
     from downstream.nas.space import every
 
     if command.strategy not in STRATEGIES:
         raise unknown("strategy", command.strategy, STRATEGIES)
     if command.proxy == "whole" and command.epochs is not None:
         raise Mistake("--epochs is for the other proxies; the whole dataset's are the preset's")
+    if command.proxy in FREE and command.epochs is not None:
+        raise Mistake(
+            f"--epochs is for proxies that are trained on; {command.proxy} trains nothing"
+        )
+    if command.proxy in FREE and command.strategy != "grid":
+        raise Mistake(
+            f"--strategy {command.strategy} is for proxies that are trained on; --proxy "
+            f"{command.proxy} takes grid"
+        )
     if command.strategy == "grid" and command.trials is not None:
         raise Mistake(f"--trials {command.trials} is for a search; grid takes --networks")
     if command.strategy != "grid" and command.networks is not None:
@@ -193,108 +204,6 @@ def checked_engine(command: Nas) -> "Engine":
     )
     engine.check()
     return engine
-
-
-def run(ready: Ready, provenance: dict[str, Any]) -> "Record":
-    """Make the proxy, try the networks on it and on the whole dataset, and gather the record."""
-    from benchmarks.nas_record import cell_of, metrics_of, protocol_of
-    from benchmarks.record import Record, Stopwatch, peak_memory
-    from downstream.nas.truth import Truth
-
-    watch = Stopwatch()
-    made = _made(ready)
-    watch.lap("distil")
-    trials, search = _proxy_trials(ready, made), _search(ready)
-    truth = Truth(ready.known, lambda: _trials(ready, ready.truth, None, "whole"), search.space)
-    trials.announce(search)
-    if trials.job.settings != ready.truth:
-        truth.announce([str(spec) for spec in search.networks])
-    rows = trials.run(search)
-    if trials.job.settings == ready.truth:
-        truth.known |= {row["network"]: row["accuracy"] for row in rows}
-    metrics = metrics_of(rows, truth, search, trials.ledger.path)
-    spent = sum(row["seconds"] or 0 for row in rows)
-    real = ready.data.train
-    return Record(
-        kind="nas" if search.strategy == "grid" else "nas-search",
-        protocol=protocol_of(ready, search),
-        cell=cell_of(ready, trials),
-        metrics=metrics,
-        cost={
-            "seconds": {"distil": watch.seconds["distil"], "trials": round(spent, 1)},
-            **peak_memory(ready.device),
-            "stored_images": len(real if made is None else made),
-            "stored_bytes": real.images.numel() if made is None else made.stored_bytes,
-        },
-        provenance=provenance | {"engine": ready.command.engine},
-    )
-
-
-def _made(ready: Ready) -> "SyntheticSet | None":
-    """The proxy's images; None for the whole dataset."""
-    if ready.method is None:
-        return None
-    from distill import cache
-    from distill.runtime.progress import Progress
-
-    return cache.distil(
-        ready.command.out / "sets",
-        ready.method,
-        ready.data.train,
-        ready.command.ipc,
-        config=ready.config,
-        seed=ready.command.seed,
-        device=ready.device,
-        progress=Progress(sys.stderr),
-    )
-
-
-def _proxy_trials(ready: Ready, made: "SyntheticSet | None") -> "Trials":
-    """Trials on the proxy."""
-    from downstream import proxy
-
-    command = ready.command
-    settings = proxy.proxy_settings(
-        ready.truth,
-        command.proxy,
-        recipe=ready.protocol.recipe,
-        seed=command.seed,
-        images=command.ipc * len(ready.data.train.classes),
-    )
-    if made is not None:
-        settings = proxy.saved(settings, made, command.out / "sets")
-    return _trials(ready, settings, made, ready.method or command.proxy)
-
-
-def _trials(ready: Ready, settings: "Settings", made: "SyntheticSet | None", name: str) -> "Trials":
-    from distill.runtime.ledger import Ledger
-    from downstream.nas.search import Trials
-    from downstream.nas.trial import job
-
-    folder = ready.command.out / "trials"
-    return Trials(
-        what=f"{name} trials",
-        job=job(settings, ready.data, made),
-        ledger=Ledger(folder, f"{settings.dataset}-{name}", settings.key()),
-        engine=ready.engine,
-        classes=len(ready.data.train.classes),
-    )
-
-
-def _search(ready: Ready) -> "Search":
-    """Which networks are tried."""
-    from downstream import space
-    from downstream.nas.search import Search
-
-    command, protocol = ready.command, ready.protocol
-    grid = command.strategy == "grid"
-    return Search(
-        strategy=command.strategy,
-        space=protocol.space,
-        networks=space.sample(protocol.space, protocol.networks) if grid else [],
-        budget=protocol.networks if grid else command.trials or 40,
-        seed=command.seed,
-    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,44 @@
+"""What a record of costs holds."""
+
+from benchmarks.record import facts
+
+VERSION = 1
+
+
+@facts
+class Protocol:
+    """What is measured and on what.
+
+    Attributes:
+        part: of `benchmarks/cost/parts`. device: of torch. threads: that the run had.
+    """
+
+    part: str
+    device: str
+    threads: int
+
+
+@facts
+class Cell:
+    """turns: how often each thing was timed."""
+
+    turns: int
+
+
+@facts
+class Results:
+    """The table.
+
+    Attributes:
+        title, note: of the part when it ran. rows: by column; medians and ratios over the turns.
+    """
+
+    title: str
+    note: str
+    rows: list[dict[str, float | int | str]]
+
+
+def name(protocol: Protocol, cell: Cell) -> str:
+    """`step-cpu-2-threads`."""
+    part, device = protocol.part.replace("_", "-"), protocol.device.replace(":", "")
+    return f"{part}-{device}-{protocol.threads}-{'thread' if protocol.threads == 1 else 'threads'}"

@@ -1,0 +1,84 @@
+"""What a record of architecture search holds."""
+
+from typing import Any
+
+from benchmarks.record import Dataset, Making, facts
+from distill.train import Recipe
+
+VERSION = 1
+
+
+@facts
+class Protocol:
+    """What rows of one table share: a ranking of one sample, or searches of one budget.
+
+    Attributes:
+        space: of `downstream.nas.space`.
+        networks: how many of its fixed sample are ranked; None for a search.
+        trials: how many networks a search tries; None for a ranking.
+        truth: identity of the trials on the whole dataset (`trial.Settings.identity`).
+    """
+
+    dataset: Dataset
+    space: str
+    networks: int | None = None
+    trials: int | None = None
+    truth: dict[str, Any]
+
+
+@facts
+class Cell:
+    """What sets a row apart.
+
+    Attributes:
+        proxy: a method's name, `early-stopping`, `whole`, `parameters` or `flops`.
+        making: how the proxy's images are made; None for a proxy that has none of its own.
+        recipe, steps: of a trial, and its optimiser steps; None for a proxy that trains nothing.
+        strategy: `grid` for a ranking.
+        seed: of the proxy's images and of the trials.
+    """
+
+    proxy: str
+    making: Making | None = None
+    recipe: Recipe | None = None
+    steps: int | None = None
+    strategy: str = "grid"
+    seed: int = 0
+
+
+@facts
+class Results:
+    """Of each network tried, in the order tried.
+
+    Attributes:
+        names: of the networks.
+        scores: what the proxy ranks them by: test accuracy in percent, None where the trial failed;
+            the count itself for the proxies `parameters` and `flops`.
+        truth: test accuracy in percent after training on the whole dataset; None where that failed
+            or, after a search, where the network is not among the proxy's best five.
+        parameters, flops: of each network.
+        looks: (steps, test accuracy in percent) on the way and at the end.
+        failed: why, by name.
+        seconds: wall clock of each trial; None where none took place.
+        images, bytes: that the proxy stores.
+    """
+
+    names: list[str]
+    scores: list[float | None]
+    truth: list[float | None]
+    parameters: list[int]
+    flops: list[int]
+    looks: list[list[tuple[int, float]]]
+    failed: dict[str, str]
+    seconds: list[float | None]
+    images: int
+    bytes: int
+
+
+def name(protocol: Protocol, cell: Cell) -> str:
+    """`digits-datadam-ipc10`, and the strategy and the seed if not the usual."""
+    parts = [protocol.dataset.name, cell.proxy]
+    parts += [] if cell.making is None else [f"ipc{cell.making.ipc}"]
+    parts += [] if cell.strategy == "grid" else [cell.strategy]
+    parts += [] if cell.seed == 0 else [f"seed{cell.seed}"]
+    return "-".join(parts)

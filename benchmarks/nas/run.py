@@ -1,0 +1,214 @@
+"""A command of architecture search, once it has been checked: its trials, and its record."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import command as shared
+from benchmarks.nas import facts
+from benchmarks.provenance import cost
+from benchmarks.record import Provenance, Record, making, set_used
+from distill.images import Data
+from distill.plan import Plan, distill
+from distill.runtime.compute import Compute
+from distill.runtime.ledger import Ledger
+from distill.runtime.mistake import Mistake
+from distill.runtime.progress import Progress
+from distill.runtime.store import Store
+from distill.synthetic import SyntheticSet
+from downstream.nas import proxy, ranking, space
+from downstream.nas.proxy import Comparison
+from downstream.nas.search import Engine, Search, Trials
+from downstream.nas.trial import Settings, job
+from downstream.nas.truth import Truth
+
+if TYPE_CHECKING:
+    from benchmarks.nas.__main__ import Nas
+
+Rows = Sequence[dict[str, Any]]
+"""Of a ledger."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A command whose every part has been checked, so that nothing of it fails after an hour.
+
+    Attributes:
+        plan: of the proxy's images; None for a proxy that has none of its own.
+        truth: how the ground truth is made, and `known`: what records hold of it.
+    """
+
+    command: "Nas"
+    plan: Plan | None
+    label: str
+    data: Data
+    comparison: Comparison
+    engine: Engine
+    compute: Compute
+    truth: Settings
+    known: dict[str, float | None]
+
+    @property
+    def proxy(self) -> str:
+        """The method that makes the proxy's images, or the proxy itself."""
+        return self.plan.method if self.plan else self.command.proxy
+
+
+def run(ready: Ready, provenance: Provenance) -> Record:
+    """Make the proxy, try the networks on it and on the whole dataset, and gather the record."""
+    search = _search(ready)
+    truth = Truth(ready.known, lambda: _trials(ready, ready.truth, None, "whole"), search.space)
+    small = _set(ready)
+    if ready.command.proxy in proxy.FREE:
+        cell, rows = facts.Cell(proxy=ready.proxy), _counted(ready, search)
+        truth.announce([row["network"] for row in rows])
+    else:
+        cell, rows = _tried(ready, small, search, truth)
+    results = _results(ready, rows, truth, search, small)
+    grid = search.strategy == "grid"
+    return Record(
+        kind="nas",
+        version=facts.VERSION,
+        label=ready.label,
+        protocol=facts.Protocol(
+            dataset=shared.dataset_used(ready.data),
+            space=search.space,
+            networks=search.budget if grid else None,
+            trials=None if grid else search.budget,
+            truth=ready.truth.identity(),
+        ),
+        cell=cell,
+        results=results,
+        sets=[set_used(small)] if small else [],
+        cost=cost(
+            {
+                "distill": round(small.made.seconds, 2) if small else 0.0,
+                "trials": round(sum(s or 0.0 for s in results.seconds), 2),
+            },
+            ready.compute.device,
+        ),
+        provenance=provenance,
+    )
+
+
+def _search(ready: Ready) -> Search:
+    """Which networks are tried."""
+    command, comparison = ready.command, ready.comparison
+    grid = command.strategy == "grid"
+    return Search(
+        strategy=command.strategy,
+        space=comparison.space,
+        networks=space.sample(comparison.space, comparison.networks) if grid else [],
+        budget=comparison.networks if grid else command.trials or 40,
+        seed=command.seed,
+    )
+
+
+def _set(ready: Ready) -> SyntheticSet | None:
+    """The proxy's images; None where it has none of its own."""
+    if ready.plan is None:
+        return None
+    progress = Progress(sys.stderr)
+    store = Store(ready.command.out / "sets", progress.say)
+    return distill(
+        ready.plan, ready.data.train, compute=ready.compute, store=store, progress=progress
+    )
+
+
+def _counted(ready: Ready, search: Search) -> Rows:
+    """The rows of a proxy that trains nothing."""
+    shape, classes = ready.data.train.shape, len(ready.data.train.classes)
+    rows = []
+    scores = proxy.scores(ready.proxy, search.networks, shape=shape, classes=classes)
+    for spec, score in zip(search.networks, scores, strict=True):
+        parameters, flops = space.size(spec, shape, classes)
+        rows.append(
+            {
+                "network": str(spec),
+                "accuracy": float(score),
+                "parameters": parameters,
+                "flops": flops,
+                "looks": [],
+                "seconds": None,
+            }
+        )
+    return rows
+
+
+def _tried(
+    ready: Ready, small: SyntheticSet | None, search: Search, truth: Truth
+) -> tuple[facts.Cell, Rows]:
+    """The rows of all trials on the proxy; a run of the ground truth itself is taken into it."""
+    command = ready.command
+    settings = proxy.proxy_settings(
+        ready.truth,
+        command.proxy,
+        recipe=ready.comparison.recipe,
+        seed=command.seed,
+        images=command.ipc * len(ready.data.train.classes),
+    )
+    if small is not None:
+        settings = proxy.saved(settings, small, command.out / "sets")
+    trials = _trials(ready, settings, small, ready.proxy)
+    trials.announce(search)
+    if settings != ready.truth:
+        truth.announce([str(spec) for spec in search.networks])
+    rows = trials.run(search)
+    if all(row["accuracy"] is None for row in rows):
+        raise Mistake(
+            f"no trial succeeded ({rows[0]['reason']}); all are in {trials.ledger.path}; choose "
+            "other settings, or mend that"
+        )
+    if settings == ready.truth:
+        truth.known |= {row["network"]: row["accuracy"] for row in rows}
+    cell = facts.Cell(
+        proxy=ready.proxy,
+        making=making(ready.plan, seed=command.seed, sets=1) if ready.plan else None,
+        recipe=settings.recipe,
+        steps=trials.job.steps,
+        strategy=search.strategy,
+        seed=command.seed,
+    )
+    return cell, rows
+
+
+def _trials(ready: Ready, settings: Settings, small: SyntheticSet | None, name: str) -> Trials:
+    folder: Path = ready.command.out / "trials"
+    return Trials(
+        what=f"{name} trials",
+        job=job(settings, ready.data, small),
+        ledger=Ledger(folder, f"{ready.data.train.name}-{name}", settings.identity()),
+        engine=ready.engine,
+        classes=len(ready.data.train.classes),
+    )
+
+
+def _results(
+    ready: Ready, rows: Rows, truth: Truth, search: Search, small: SyntheticSet | None
+) -> facts.Results:
+    """Of the networks tried; a search compares only its first five with the whole dataset."""
+    names = [row["network"] for row in rows]
+    scores = [row["accuracy"] for row in rows]
+    parameters = [row["parameters"] for row in rows]
+    best = ranking.best_first(scores, parameters)
+    wanted = names if search.strategy == "grid" else [names[i] for i in best[:5]]
+    known = dict(zip(wanted, truth.of(wanted), strict=True))
+    images, size = (0, 0)
+    if small is not None:
+        images, size = len(small.images), small.stored_bytes
+    elif ready.command.proxy in proxy.REAL:
+        images, size = len(ready.data.train), ready.data.train.images.numel()
+    return facts.Results(
+        names=names,
+        scores=scores,
+        truth=[known.get(name) for name in names],
+        parameters=parameters,
+        flops=[row["flops"] for row in rows],
+        looks=[[(steps, accuracy) for steps, accuracy in row["looks"]] for row in rows],
+        failed={row["network"]: row["reason"] for row in rows if row["accuracy"] is None},
+        seconds=[row["seconds"] for row in rows],
+        images=images,
+        bytes=size,
+    )
