@@ -55,7 +55,7 @@ def main() -> None:
     for step, experience in enumerate(benchmark.train_stream):
         strategy.train(experience)
         metrics = strategy.eval(benchmark.test_stream[: step + 1])
-    final = metrics["Top1_Acc_Stream/eval_phase/test_stream/Task000"]
+    final = metrics["Top1_Acc_Stream/eval_phase/test_stream"]
     print(f"final accuracy: {100 * final:.1f} %")
 
 

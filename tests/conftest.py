@@ -8,12 +8,12 @@ import torch
 
 import downstream  # noqa: F401  (tells NNI how to be imported, before any test does)
 from distill import datasets
-from distill.runtime import registry
 from distill.images import Data, Normalisation
+from distill.plan import Plan, distill
+from distill.runtime import registry
+from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import one_line
-from distill.runtime.progress import Progress
 
-CPU = torch.device("cpu")
 SMALL = {
     "random": {},
     "herding": {"network": "convnet-d2-w8", "networks": 2},
@@ -30,23 +30,22 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def digits() -> Data:
-    data = datasets.load("digits", root=Path("nowhere"))
-    return Data(*(half.normalised_by(Normalisation.fixed(1)) for half in data))
+    return datasets.load("digits", root=Path("nowhere")).normalised_by(Normalisation.fixed(1))
 
 
 @pytest.fixture
-def distil():
-    """distil(method, real, ipc, seed=0, **changes): a small set, made by the real method."""
+def make():
+    """make(method, real, ipc, seed=0, **changes): a small set, made by the real method."""
 
-    def make(method, real, ipc, seed=0, progress=None, device=CPU, **changes):
-        module = registry.load("methods", method)
-        config = module.preset("digits", ipc, "laptop")
+    def made(method, real, ipc, seed=0, progress=None, store=None, device=None, **changes):
+        module = registry.load("distill.methods", method)
+        config = module.preset(real.about, ipc, "laptop")
         config = dataclasses.replace(config, **{**SMALL.get(method, {}), **changes})
-        return module.distill(
-            real, ipc, config=config, seed=seed, device=device, progress=progress or Progress()
-        )
+        compute = CPU if device is None else Compute(device)
+        plan = Plan(method, config, ipc, seed)
+        return distill(plan, real, compute=compute, store=store, progress=progress)
 
-    return make
+    return made
 
 
 @pytest.fixture

@@ -1,43 +1,71 @@
-"""The harness on real Avalanche, at small size."""
+"""Class-incremental runs on real Avalanche, at small size."""
 
 import dataclasses
 
 import pytest
 import torch
 
-from distill import train
-from distill.images import Data
+from distill import datasets, plan, train
+from distill.images import Data, Normalisation
+from distill.plan import Plan
+from distill.runtime import registry
 from distill.runtime.mistake import Mistake
-from distill.runtime.progress import Progress
+from distill.runtime.store import Store
 from distill.train import Recipe
-from downstream import continual
-from downstream import protocol as protocols
+from downstream.continual import protocol as protocols
+from downstream.continual.data import class_incremental
 from downstream.continual.protocol import Protocol, class_order, step_sizes
-
-from conftest import CPU
+from downstream.continual.run import run_order
+from downstream.continual.strategies import MixedBatches, fresh_networks
 
 SMALL = Protocol(
     steps=3,
-    orders=1,
     strategy="retrain",
-    networks=2,
     network="convnet-d2-w8",
-    recipe=Recipe(epochs=6),
+    networks=2,
+    recipe=Recipe(epochs=6, operations=()),
     seed=0,
+    orders=1,
+    sets=1,
 )
+QUICK = {"network": "convnet-d2-w8", "networks": 3, "real_batch": 20, "iterations": 6}
+"""Settings that make a method quick, as far as it has them."""
 
 
-def run(data, distil, method="random", ipc=2, order=1, **changes):
-    protocol = dataclasses.replace(SMALL, **changes)
-    return continual.run_order(
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.load("digits").normalised_by(Normalisation.fixed(1))
+
+
+def quick(method, about, ipc, **changes):
+    """A plan of a small set."""
+    config = registry.load("distill.methods", method).preset(about, ipc, "laptop")
+    fields = {field.name for field in dataclasses.fields(config)}
+    settings = {name: value for name, value in QUICK.items() if name in fields}
+    return Plan(method, dataclasses.replace(config, **settings, **changes), ipc)
+
+
+def run(data, method="random", ipc=2, order=1, distill=None, **changes):
+    asked = quick(method, data.train.about, ipc)
+    return run_order(
         data,
-        lambda real: distil(method, real, ipc),
+        distill or (lambda real: plan.distill(asked, real)),
         ipc=ipc,
-        protocol=protocol,
+        protocol=dataclasses.replace(SMALL, **changes),
         order=order,
-        device=CPU,
-        progress=Progress(),
     )
+
+
+def sets_of_each_step(data, asked, **changes):
+    """[(classes, set)] that a run's memory was filled with."""
+    sets = []
+
+    def distill(real):
+        sets.append((real.present, plan.distill(asked, real)))
+        return sets[-1][1]
+
+    run(data, ipc=asked.ipc, distill=distill, networks=1, **changes)
+    return sets
 
 
 def test_class_orders_are_the_published_ones():
@@ -54,9 +82,9 @@ def test_any_number_of_steps_covers_every_class():
 
 @pytest.mark.parametrize("strategy", ["retrain", "replay"])
 @pytest.mark.parametrize("steps", [3, 10])
-def test_the_matrix_has_a_row_a_step_and_all_test_images(digits, distil, strategy, steps):
+def test_the_matrix_has_a_row_a_step_and_all_test_images(digits, strategy, steps):
     recipe = Recipe(epochs=1)
-    sizes, matrices = run(digits, distil, strategy=strategy, steps=steps, recipe=recipe)
+    sizes, matrices = run(digits, strategy=strategy, steps=steps, recipe=recipe)
     assert sum(sizes) == len(digits.test) and len(sizes) == steps and len(matrices) == 2
     for matrix in matrices:
         assert len(matrix) == steps
@@ -65,126 +93,158 @@ def test_the_matrix_has_a_row_a_step_and_all_test_images(digits, distil, strateg
             assert all(0 <= value <= 100 for value in row[: i + 1])
 
 
-def test_retraining_in_one_step_is_plain_training(digits, distil):
-    """Avalanche's loop, the schedule and the mini-batches are those of `train.fit`."""
-    recipe = Recipe(epochs=8, batch=8)
-    sizes, matrices = run(digits, distil, steps=1, order=0, recipe=recipe)
-    made = distil("random", digits.train, 2)
-    protocol = dataclasses.replace(SMALL, steps=1, recipe=recipe)
-    stack = continual.fresh_networks(digits.train, protocol, 0, 0, CPU)
-    batches = train.Batches(
-        digits.train.normalisation(made.images),
-        made.labels,
-        recipe=recipe,
-        generators=train.streams(0, 2, 0, 0),
-    )
-    optimiser = recipe.optimiser(stack)
-    for epoch in range(8):
-        train.set_rate(optimiser, recipe.rate_at(epoch))
-        for x, y in batches:
-            optimiser.zero_grad()
-            train.cross_entropy(stack(x), y).backward()
-            optimiser.step()
-    test = digits.test.normalisation(digits.test.images)
-    plain = 100 * train.accuracy(stack.networks, test, digits.test.labels)
-    assert [m[0][0] for m in matrices] == pytest.approx(plain.tolist(), abs=0.01)
+@pytest.mark.parametrize("network", ["convnet-d2-w8", "convnet-d2-w8-batch"])
+def test_retraining_is_training_fresh_networks_on_the_memory_alone(digits, network):
+    """Avalanche's loop, the schedule and the mini-batches are those of `train.training`."""
+    recipe = Recipe(epochs=8, batch=8, operations=digits.train.about.operations)
+    protocol = dataclasses.replace(SMALL, recipe=recipe, network=network)
+    _, matrices = run(digits, recipe=recipe, network=network)
+
+    device = torch.device("cpu")
+    networks = fresh_networks(digits.train, protocol, order=1, step=2, device=device).networks
+    memory = plan.distill(quick("random", digits.train.about, 2), digits.train)
+    steps = torch.tensor(class_order(1, 10)).split(step_sizes(10, 3))
+    kept = torch.cat([(memory.labels == c).nonzero()[:, 0] for s in steps for c in s.sort().values])
+    images, labels = digits.train.normalisation(memory.images[kept]), memory.labels[kept]
+    for _ in train.training(
+        networks, images, labels, recipe=recipe, generators=train.streams(0, 2, 1, 2)
+    ):
+        pass
+    for j, classes in enumerate(steps):
+        test = digits.test.only(classes.tolist())
+        plain = 100 * train.accuracy(networks, test.normalisation(test.images), test.labels)
+        assert [matrix[2][j] for matrix in matrices] == pytest.approx(plain.tolist(), abs=0.01)
 
 
-def test_the_same_seed_gives_the_same_figures(digits, distil):
-    assert run(digits, distil) == run(digits, distil)
-    assert run(digits, distil) != run(digits, distil, seed=1)
+def test_the_same_seed_gives_the_same_figures(digits):
+    assert run(digits) == run(digits)
+    assert run(digits) != run(digits, seed=1)
 
 
-def test_every_step_begins_with_fresh_networks(digits, distil, monkeypatch):
-    seen = []
-    original = continual.fresh_networks
-
-    def watching(*args):
-        seen.append(original(*args))
-        return seen[-1]
-
-    monkeypatch.setattr(continual, "fresh_networks", watching)
-    run(digits, distil, recipe=Recipe(epochs=0))
-    first = [stack.networks[0].head.weight for stack in seen[1:]]
-    assert len(first) == 3
-    assert not torch.equal(first[0], first[1]) and not torch.equal(first[1], first[2])
-
-
-@pytest.mark.parametrize("method", ["random", "herding", "dm", "datadam"])
-@pytest.mark.parametrize("strategy", ["retrain", "replay"])
-def test_distilling_a_step_sees_no_other_step(digits, distil, method, strategy):
+@pytest.mark.parametrize(
+    ("method", "strategy"),
+    [*((name, "retrain") for name in registry.names("distill.methods")), ("random", "replay")],
+)
+def test_distilling_a_step_sees_no_other_step(digits, method, strategy):
     """With every other class's images replaced by noise, a step's set stays what it was."""
-
-    def sets(data):
-        made = []
-
-        def spy(method, real, ipc):
-            made.append((real.present, distil(method, real, ipc)))
-            return made[-1][1]
-
-        run(data, spy, method, strategy=strategy, networks=1, recipe=Recipe(epochs=0))
-        return made
-
-    plain = sets(digits)
-    for step, (classes, made) in enumerate(plain):
-        noisy = dataclasses.replace(digits.train, images=digits.train.images.clone())
-        others = ~torch.isin(noisy.labels, torch.tensor(classes))
-        noisy.images[others] = torch.randint(0, 255, noisy.images[others].shape).to(torch.uint8)
-        again = sets(Data(noisy, digits.test))[step]
-        assert again[0] == classes and torch.equal(again[1].images, made.images)
+    asked = quick(method, digits.train.about, 2)
+    settings = {"strategy": strategy, "recipe": Recipe(epochs=0)}
+    for step, (classes, plain) in enumerate(sets_of_each_step(digits, asked, **settings)):
+        images = digits.train.images.clone()
+        others = ~torch.isin(digits.train.labels, torch.tensor(classes))
+        stream = torch.Generator().manual_seed(step)
+        noise = torch.randint(0, 256, images[others].shape, generator=stream)
+        images[others] = noise.to(torch.uint8)
+        noisy = Data(dataclasses.replace(digits.train, images=images), digits.test)
+        again = sets_of_each_step(noisy, asked, **settings)[step]
+        assert again[0] == classes and torch.equal(again[1].images, plain.images)
 
 
-def test_a_fitted_normalisation_is_refused(digits, distil):
-    fitted = dataclasses.replace(digits.train.normalisation, source="fitted on all classes")
-    data = Data(*(half.normalised_by(fitted) for half in digits))
-    with pytest.raises(AssertionError, match="would see other steps"):
-        run(data, distil)
+def test_a_fitted_normalisation_is_refused_in_one_line():
+    fitted = datasets.load("digits")
+    with pytest.raises(Mistake, match=r"give data.normalised_by\(Normalisation.fixed\(1\)\)$"):
+        run(fitted)
 
 
-def test_retraining_sees_nothing_but_the_memory(digits, distil, monkeypatch):
-    served = []
-    original = train.Batches.__init__
-
-    def watching(self, images, labels, **kwargs):
-        served.append(labels.tolist())
-        original(self, images, labels, **kwargs)
-
-    monkeypatch.setattr(train.Batches, "__init__", watching)
-    run(digits, distil, ipc=2, recipe=Recipe(epochs=1))
-    assert [len(labels) for labels in served] == [8, 14, 20]
-
-
-def test_replay_mixes_as_many_old_images_as_new_ones(digits):
+def test_replay_mixes_as_many_old_images_as_new_ones():
     images, labels = torch.zeros(25, 1, 8, 8), torch.arange(25)
-    batches = continual.MixedBatches(
+    batches = MixedBatches(
         images,
         labels,
         memory=5,
-        recipe=Recipe(batch=8, augmented=False),
+        recipe=Recipe(batch=8, operations=()),
         generators=train.streams(0, 2),
     )
-    found = [y for _, y in batches]
-    assert len(found) == len(batches) == 3
-    assert [y.shape for y in found] == [(2, 16), (2, 16), (2, 8)]
-    new = torch.cat([y[:, : y.shape[1] // 2] for y in found], 1)
-    old = torch.cat([y[:, y.shape[1] // 2 :] for y in found], 1)
+    served = [y for _, y in batches]
+    assert len(served) == len(batches) == 3
+    assert [y.shape for y in served] == [(2, 16), (2, 16), (2, 8)]
+    new = torch.cat([y[:, : y.shape[1] // 2] for y in served], 1)
+    old = torch.cat([y[:, y.shape[1] // 2 :] for y in served], 1)
     assert new.sort(1).values.tolist() == [list(range(20))] * 2 and old.min() >= 20
 
 
-def test_a_replayed_memory_keeps_what_would_be_forgotten(digits, distil):
-    recipe = Recipe(epochs=12, batch=32, drop=1.0)
+def test_a_replayed_memory_keeps_what_would_be_forgotten(digits):
+    recipe = Recipe(epochs=12, batch=32, drop=1.0, operations=())
     settings = {"strategy": "replay", "recipe": recipe, "networks": 1, "steps": 5}
-    few, many = (run(digits, distil, ipc=ipc, **settings) for ipc in (1, 30))
+    few, many = (run(digits, ipc=ipc, **settings) for ipc in (1, 30))
     assert many.matrices[0][4][0] > few.matrices[0][4][0] + 20
 
 
-def test_the_presets_hold_the_published_protocol():
-    paper = protocols.preset(
-        "paper", dataset="cifar100", steps=5, orders=5, strategy="retrain", seed=0
-    )
-    assert paper.networks == 3 and paper.recipe == Recipe(epochs=1000)
+def test_a_batch_norm_set_belongs_to_its_step_and_others_to_their_class(digits):
+    """Batch norm couples a step's classes; with instance norm a class is the same in any step."""
+    for norm, alike in (("batch", False), ("instance", True)):
+        network = f"convnet-d2-w8-{norm}"
+        asked = quick("datadam", digits.train.about, 2)
+        asked = dataclasses.replace(
+            asked, config=dataclasses.replace(asked.config, network=network)
+        )
+        for classes, together in sets_of_each_step(digits, asked, network=network):
+            alone = plan.distill(asked, digits.train.only(classes[:1]))
+            first = together.only(classes[:1])
+            assert torch.allclose(first.images, alone.images, atol=1e-4) is alike
+
+
+def test_two_orders_with_batch_norm_can_share_a_store(digits, tmp_path):
+    """Steps of other classes are not served one another's images."""
+    asked = quick("datadam", digits.train.about, 1)
+    config = dataclasses.replace(asked.config, network="convnet-d2-w8-batch")
+    asked, store = dataclasses.replace(asked, config=config), Store(tmp_path)
+    for order in (0, 1):
+        stored = run(
+            digits, ipc=1, order=order, distill=lambda r: plan.distill(asked, r, store=store)
+        )
+        assert stored == run(digits, ipc=1, order=order, distill=lambda r: plan.distill(asked, r))
+
+
+def test_the_benchmark_keeps_no_copy_of_the_images(digits):
+    """What is read follows the uint8 images in memory, so it was neither copied nor made floats."""
+    data = Data(*(dataclasses.replace(half, images=half.images.clone()) for half in digits))
+    benchmark = class_incremental(data, steps=5, order=1)
+    for half, stream in zip(data, (benchmark.train_stream, benchmark.test_stream), strict=True):
+        for value, shown in ((255, 2.0), (0, -2.0)):
+            half.images.fill_(value)
+            for experience in stream:
+                image, label, _ = experience.dataset[0]
+                assert image.dtype == torch.float32 and bool((image == shown).all())
+                assert int(label) in experience.classes_in_this_experience
+
+
+def test_paper_is_the_published_protocol():
+    about = datasets.about("cifar100")
+    paper = protocols.preset("paper", about, steps=5, strategy="retrain", seed=0)
+    assert paper.recipe == Recipe() and paper.recipe.epochs == 1000
     assert paper.network == "convnet-d3-w128-instance-relu-avg"
-    for wrong in ({"name": "papr"}, {"strategy": "retrian"}, {"orders": 0}):
-        given = {"name": "paper", "strategy": "replay", "orders": 1, **wrong}
-        with pytest.raises(Mistake):
-            protocols.preset(given.pop("name"), dataset="digits", steps=5, seed=0, **given)
+    assert (paper.networks, paper.orders, paper.sets) == (3, 5, 1)
+
+
+def test_the_presets_read_the_facts_of_a_dataset():
+    def preset(about, **changes):
+        return protocols.preset("laptop", about, steps=5, strategy="replay", seed=0, **changes)
+
+    digits, cifar = datasets.about("digits"), datasets.about("cifar10")
+    assert "flip" not in preset(digits).recipe.operations
+    assert "flip" in preset(cifar).recipe.operations
+    assert preset(digits).sets == 5 and preset(cifar).sets == 3
+    assert preset(cifar, orders=2).sets == 2
+    assert "-d4-" in preset(datasets.about("folder", size=64)).network
+
+
+def test_order_o_has_set_o_mod_sets():
+    protocol = dataclasses.replace(SMALL, orders=5, sets=2)
+    assert [protocol.set_number(order) for order in range(5)] == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"name": "papr"}, "unknown preset 'papr'"),
+        ({"strategy": "retrian"}, "unknown strategy 'retrian'.*mean retrain"),
+        ({"orders": 0}, "--orders 0 is no run"),
+        ({"sets": 0}, "--sets 0 cannot be spread.*give 1 to 3"),
+        ({"sets": 4}, "--sets 4 cannot be spread over the 3 orders.*give 1 to 3"),
+    ],
+)
+def test_a_protocol_that_cannot_be_run_is_refused(wrong, message):
+    given = {"name": "paper", "strategy": "replay", "orders": 3, "steps": 5, "seed": 0, **wrong}
+    with pytest.raises(Mistake, match=message):
+        protocols.preset(given.pop("name"), datasets.about("digits"), **given)

@@ -8,28 +8,38 @@ import dataclasses
 import importlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmarks.costs import PARTS
-from distill.runtime.flags import cli
+from benchmarks import command as shared
+from distill import choices
+from distill.runtime import registry
+from distill.runtime.flags import chosen, cli
 from distill.runtime.mistake import Mistake, one_line, unknown
+
+if TYPE_CHECKING:
+    import torch
+
+    from benchmarks.record import Provenance, Record
+
+PACKAGE = "benchmarks.cost.parts"
+PARTS = registry.names(PACKAGE)
+Part = chosen("Which table; all takes about ten minutes on two cores", "all", *PARTS)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
     """Time the engine and what the libraries around it cost, and print a table for each part.
 
-    step: a matching step against the published algorithm in its published shape and against
-    arithmetic alone. networks: several networks trained on one small set. continual_step: what
+    step: a matching step against the published algorithm in its published shape and against its
+    convolutions alone. networks: several networks trained on one small set. continual_step: what
     Avalanche adds. trial: what NNI adds. startup: commands and imports. growth: with classes and
     images. memory: of a step.
     """
 
-    part: str = "all"
-    """One of the above; all takes about ten minutes on two cores."""
+    part: Part = "all"
     turns: int = 5
     """How often each thing is timed."""
-    device: str = "cpu"
-    """cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."""
+    device: choices.Device = "cpu"
     out: Path = Path("runs")
     """Where the records go."""
 
@@ -42,29 +52,37 @@ def main(args: list[str]) -> None:
     if command.turns < 1:
         raise Mistake(f"--turns {command.turns}: give 1 or more")
 
-    import torch
-
-    from benchmarks.record import Record, provenance
-    from benchmarks.report import publish
+    from benchmarks.provenance import provenance
     from distill.runtime.compute import choose
+    from distill.runtime.files import require_writable
 
-    device, threads = choose(command.device), torch.get_num_threads()
+    device = choose(command.device)
+    require_writable(command.out / "records")
     for part in PARTS if command.part == "all" else [command.part]:
-        torch.set_num_threads(threads)  # a part on small images leaves one
-        made = provenance(
-            "benchmarks.cost", ["--part", part, "--turns", str(command.turns)], device
-        )
-        module = importlib.import_module(f"benchmarks.costs.{part}")
-        rows = module.rows(command.turns, device)
-        record = Record(
-            kind="cost",
-            protocol={"part": part, "device": str(device), "threads": threads},
-            cell={},
-            metrics={"title": module.TITLE, "note": module.NOTE, "rows": rows},
-            cost={},
-            provenance=made,
-        )
-        publish(record, command.out)
+        begun = provenance("benchmarks.cost", args, device)
+        shared.publish(measure(part, command.turns, device, begun), command.out)
+
+
+def measure(part: str, turns: int, device: "torch.device", begun: "Provenance") -> "Record":
+    """The record of one part, measured now."""
+    from benchmarks.cost import facts
+    from benchmarks.provenance import Stopwatch, cost
+    from benchmarks.record import Record
+
+    module, watch = importlib.import_module(f"{PACKAGE}.{part}"), Stopwatch()
+    rows = module.rows(turns, device)
+    watch.lap("measure")
+    return Record(
+        kind="cost",
+        version=facts.VERSION,
+        label=part,
+        protocol=facts.Protocol(part=part, device=str(device), threads=begun.hardware.threads),
+        cell=facts.Cell(turns=turns),
+        results=facts.Results(title=module.TITLE, note=module.NOTE, rows=rows),
+        sets=[],
+        cost=cost(watch.seconds, device),
+        provenance=begun,
+    )
 
 
 if __name__ == "__main__":

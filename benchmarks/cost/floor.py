@@ -5,7 +5,7 @@ it, back; no norm, activation, pooling, augmentation or optimiser.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -49,17 +49,77 @@ def moved(spec: Spec, shape: Shape, images: int) -> int:
     return 2 * 4 * maps * images
 
 
+class Convolution:
+    """One layer on random numbers, for batches of the sizes given.
+
+    With `groups` it is that many networks side by side, as in `distill.stack.Grouped`.
+    """
+
+    def __init__(
+        self, layer: Layer, batches: Iterable[int], *, device: torch.device, groups: int = 1
+    ) -> None:
+        self.groups = groups
+        self.weight = _random(groups * layer.outputs, layer.inputs, 3, 3).to(device)
+        self.bias = _random(groups * layer.outputs).to(device)
+        pixels = layer.height, layer.width
+        self.inputs = {n: _random(n, groups * layer.inputs, *pixels).to(device) for n in batches}
+        self.gradients = {
+            n: _random(n, groups * layer.outputs, *pixels).to(device) for n in self.inputs
+        }
+
+    def forward(self, batch: int) -> Tensor:
+        """For `batch` images."""
+        return F.conv2d(self.inputs[batch], self.weight, self.bias, padding=1, groups=self.groups)
+
+    def both(self, batch: int, *, weights: bool, images: bool) -> None:
+        """Forward and back: to the weights, to the layer's input, or to both."""
+        self.weight.requires_grad_(weights)
+        self.bias.requires_grad_(weights)
+        self.inputs[batch].requires_grad_(images)
+        wanted = [self.inputs[batch]] if images else []
+        wanted += [self.weight, self.bias] if weights else []
+        torch.autograd.grad(self.forward(batch), wanted, self.gradients[batch])
+
+
+def _random(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=generator(0, "floor", *shape))
+
+
 def matching(
     spec: Spec, shape: Shape, pieces: Pieces, device: torch.device
 ) -> Callable[[], object]:
     """Of a matching step: real images forward, synthetic images forward and back to the pixels."""
-    forward, both = [], []
-    for layer in layers(spec, shape):
-        weights = _random(layer.outputs, layer.inputs, 3, 3, device=device), _random(
-            layer.outputs, device=device
-        )
-        inputs = {n: _maps(n, layer, device) for n in {*pieces.real, *pieces.synthetic}}
-        forward.append((inputs, weights))
-        gradients = {n: torch.ones(n, *_outputs(layer), device=device) for n in pieces.synthetic}
-        both.append((inputs, weights, gradients))
-    return lambda: _match(pieces, forward, both)
+    batches = {*pieces.real, *pieces.synthetic}
+    own = [Convolution(layer, batches, device=device) for layer in layers(spec, shape)]
+
+    def work() -> None:
+        with torch.no_grad():
+            for batch in pieces.real:
+                for convolution in own:
+                    convolution.forward(batch)
+        for batch in pieces.synthetic:
+            for convolution in own:
+                convolution.both(batch, weights=False, images=True)
+
+    return work
+
+
+def training(
+    spec: Spec, shape: Shape, batch: int, device: torch.device, *, networks: int, grouped: bool
+) -> Callable[[], object]:
+    """Of a training step of several networks on `batch` images each.
+
+    Forward, back to the weights and, but for the first layer, back to the input; side by side in
+    grouped convolutions or one network after the other.
+    """
+    groups = networks if grouped else 1
+    own = [
+        Convolution(layer, [batch], device=device, groups=groups) for layer in layers(spec, shape)
+    ]
+
+    def work() -> None:
+        for _ in range(networks // groups):
+            for place, convolution in enumerate(own):
+                convolution.both(batch, weights=True, images=place > 0)
+
+    return work

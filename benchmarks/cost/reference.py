@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from distill.architectures.convnet import ConvNet
 from distill.augment import augment, draw
 from distill.images import ImageSet
 from distill.matching import Config
-from distill.networks import ConvNet, build, parse
+from distill.networks import build, parse
 from distill.runtime.seeding import generator
 from distill.train import Batches, Recipe, set_rate, streams
 
@@ -27,19 +28,20 @@ def loss(images: Tensor, real: ImageSet, config: Config, *, seed: int = 0, step:
     Returns:
         [], differentiable with respect to the images, in their precision.
     """
+    assert config.formation == 1, "a published step knows no formation"
     stream = generator(seed, "network", step)
     network = build(parse(config.network), real.shape, classes=len(real.classes), generator=stream)
     network.to(images)
+    operations = real.about.operations if config.augmented else ()
     batches, synthetic = [], []
     for c, label in enumerate(real.present):
         stream = generator(seed, "target", step, label)
-        drawn = draw([stream]).to(images)
+        drawn = draw([stream], operations).to(images) if operations else None
         pixels = real.of_class(label)
         chosen = torch.randperm(len(pixels), generator=stream)[: config.real_batch]
         batch = real.normalisation(pixels[chosen]).to(images)
-        pair = (augment(x[None], drawn)[0] if config.augmented else x for x in (batch, images[c]))
-        for store, x in zip((batches, synthetic), pair, strict=True):
-            store.append(x)
+        for images_of, x in ((batches, batch), (synthetic, images[c])):
+            images_of.append(augment(x[None], drawn)[0] if drawn else x)
     total = images.new_zeros(())
     theirs, ours = (terms(network, torch.cat(x), config) for x in (batches, synthetic))
     for (weight, a), (_, b) in zip(theirs, ours, strict=True):

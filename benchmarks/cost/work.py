@@ -85,7 +85,8 @@ def reference_step(size: Size, device: torch.device) -> Callable[[], object]:
 
     def work() -> None:
         with usual_memory():
-            torch.autograd.grad(reference.loss(images, real, config), images)
+            reference.loss(images, real, config).backward()
+            images.grad = None
 
     return work
 

@@ -1,0 +1,1 @@
+"""Architecture search: how well a small proxy ranks networks."""

@@ -76,7 +76,7 @@ class Accuracies(PluginMetric):
 
     def after_eval(self, strategy: Naive) -> MetricValue:
         """The accuracy on all classes seen."""
-        name = "Top1_Acc_Stream/eval_phase/test_stream/Task000"
+        name = "Top1_Acc_Stream/eval_phase/test_stream"
         return self._value(strategy, name, 100 * self.right.double().mean(1))
 
     def _value(self, strategy: Naive, name: str, percent: Tensor) -> MetricValue:

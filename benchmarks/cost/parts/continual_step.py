@@ -1,23 +1,21 @@
 """A training step in Avalanche against the same step in a bare loop."""
 
-import time
-from typing import Any
-
 import torch
 
-from benchmarks.costs.clock import Way, milliseconds, noise_images, ratio, take_turns
-from distill import train
+from benchmarks.cost.clock import Moments, computing, milliseconds, ratio, take_turns
+from benchmarks.cost.work import Shape, noise_images
+from distill import plan, train
 from distill.images import Data
-from distill.runtime.compute import tune
-from distill.runtime.progress import Progress
-from distill.synthetic import SyntheticSet
-from downstream import continual
+from distill.methods import random
+from distill.runtime.compute import Compute
 from downstream.continual.protocol import Protocol
+from downstream.continual.run import run_order
+from downstream.continual.strategies import fresh_networks
 
 TITLE = "A training step of the continual benchmark through Avalanche"
 NOTE = """\
 One mini-batch for each network, width 32. bare: the same networks and mini-batches in a loop of our
-own.
+own. Both are timed from the end of their first step on.
 """
 CASES = (
     ("8x8, 1 image a class, 3 networks", (1, 8, 8), 1, 3),
@@ -26,52 +24,73 @@ CASES = (
     ("32x32, 1 image a class, 3 networks", (3, 32, 32), 1, 3),
 )
 STEPS = 40
-"""In one turn."""
+"""Timed in one turn."""
 
 
-def rows(turns: int, device: torch.device) -> list[dict[str, Any]]:
+def rows(turns: int, device: torch.device) -> list[dict[str, float | int | str]]:
     """A row a size."""
-    found = []
+    table = []
     for name, shape, ipc, networks in CASES:
-        tune(device, shape)
-        bare, avalanche = take_turns(loops(shape, ipc, networks, device), turns)
-        found.append(
+        with computing(device, shape) as compute:
+            loops = Loops(shape, ipc, networks, compute)
+            bare, avalanche = take_turns([loops.bare, loops.avalanche], turns)
+        table.append(
             {
                 "step": name,
                 "bare ms": milliseconds(bare, STEPS),
                 "Avalanche ms": milliseconds(avalanche, STEPS),
-                "ratio": ratio(avalanche, bare),
+                "times": ratio(avalanche, bare),
             }
         )
-    return found
+    return table
 
 
-def loops(
-    shape: tuple[int, int, int], ipc: int, networks: int, device: torch.device
-) -> tuple[Way, Way]:
-    """The same steps in a bare loop, and through Avalanche."""
-    recipe = train.Recipe(epochs=STEPS)
-    network = "convnet-d3-w32-instance-relu-avg"
-    protocol = Protocol(1, 1, "retrain", networks, network, recipe, seed=0)
-    real = noise_images(shape, 10, ipc)
-    memory = SyntheticSet(real.images.float() / 255, real.labels, real.classes, {})
-    (experience,) = continual.class_stream(Data(real, real), list(range(10)), [10])
+class Loops:
+    """The same steps in a bare loop and through Avalanche: one experience of 10 classes."""
 
-    def bare() -> float:
-        fresh = continual.fresh_networks(real, protocol, 0, 0, device).networks
-        x, y = real.normalisation(memory.images).to(device), real.labels.to(device)
-        generators = train.streams(0, networks)
-        began = time.perf_counter()
-        for _ in train.training(fresh, x, y, recipe=recipe, generators=generators):
-            pass
-        return time.perf_counter() - began
+    def __init__(self, shape: Shape, ipc: int, networks: int, compute: Compute) -> None:
+        self.ipc, self.compute = ipc, compute
+        self.real = noise_images(shape, 10, ipc)
+        self.protocol = Protocol(
+            steps=1,
+            strategy="retrain",
+            network="convnet-w32",
+            networks=networks,
+            recipe=train.Recipe(epochs=STEPS + 1),
+            seed=0,
+            orders=1,
+            sets=1,
+        )
+        assert self.protocol.recipe.batches(10 * ipc) == 1, "an epoch is a step"
+        asked = plan.Plan("random", random.Config(), ipc)
+        self.memory = plan.distill(asked, self.real, compute=compute)
 
-    def avalanche() -> float:
-        buffer = continual.DistilledBuffer(real, lambda _: memory, max_size=10 * ipc)
-        plugin = continual.Retrain(buffer, protocol, 0, Progress())
-        strategy = continual.strategy_with(plugin, device)
-        began = time.perf_counter()
-        strategy.train(experience, eval_streams=[])
-        return time.perf_counter() - began
+    def bare(self) -> float:
+        """Seconds of STEPS steps in a bare loop."""
+        device, moments = self.compute.device, Moments()
+        model = fresh_networks(self.real, self.protocol, order=0, step=0, device=device)
+        images, labels = self.memory.decoded()
+        steps = train.training(
+            model.networks,
+            self.real.normalisation(images).to(device),
+            labels.to(device),
+            recipe=self.protocol.recipe,
+            generators=train.streams(0, self.protocol.networks, 0, 0),
+        )
+        for _, loss in steps:
+            moments.advance(note=f"{loss.item()}")  # waits for a GPU, as Avalanche's loop does
+        return moments.seconds()
 
-    return bare, avalanche
+    def avalanche(self) -> float:
+        """Seconds of STEPS steps in Avalanche."""
+        moments = Moments()
+        run_order(
+            Data(self.real, self.real),
+            lambda _: self.memory,
+            ipc=self.ipc,
+            protocol=self.protocol,
+            order=0,
+            compute=self.compute,
+            progress=moments,
+        )
+        return moments.seconds()

@@ -1,32 +1,33 @@
 """Several networks trained on one small set: `distill.train.fit` against the published shape."""
 
 import copy
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
-from benchmarks import reference
-from benchmarks.costs.clock import (
+from benchmarks.cost import floor, reference
+from benchmarks.cost.clock import (
+    Way,
+    computing,
     milliseconds,
-    noise_images,
     ratio,
     take_turns,
     timed,
     usual_memory,
 )
-from benchmarks.costs.step import multiply_add_rate, multiply_adds
+from benchmarks.cost.work import Shape, noise_images
 from distill import train
 from distill.networks import build_many, parse
-from distill.runtime.compute import tune
+from distill.runtime.compute import Compute
 from distill.runtime.seeding import generator
 from distill.stack import Grouped, stack
 
 TITLE = "A training step of 5 networks on one small set"
 NOTE = """\
-One mini-batch for each of 5 networks, DSA included. one by one: benchmarks/reference.py, each
+One mini-batch for each of 5 networks, DSA included. one by one: benchmarks/cost/reference.py, each
 network alone; the tests hold both to the same trained networks. fit: as `distill.train.fit` does
-it, in the stated way. floor: the multiply-adds of the convolutions, forward and back, at the rate
-at which this machine multiplies large matrices in the same run.
+it, in the stated way and on so many threads. floor: the convolutions of fit alone, forward and
+back, in the same way, on as many threads, in the same run.
 """
 CASES = (
     ("8x8, width 32, 1 a class", (1, 8, 8), 32, 1),
@@ -41,48 +42,77 @@ STEPS = 8
 """In one turn."""
 
 
-def rows(turns: int, device: torch.device) -> list[dict[str, Any]]:
+def rows(turns: int, device: torch.device) -> list[dict[str, float | int | str]]:
     """A row a size."""
-    threads = torch.get_num_threads()
-    found = []
+    table = []
     for name, shape, width, ipc in CASES:
-        torch.set_num_threads(threads)
-        rate = multiply_add_rate(device)
-        tune(device, shape)
-        real = noise_images(shape, 10, ipc)
-        images = real.normalisation(real.images).to(device)
-        labels = real.labels.to(device)
-        recipe = train.Recipe(epochs=STEPS)
-        spec = parse(f"convnet-w{width}")
-        generators = [generator(0, k) for k in range(COUNT)]
-        networks = [
-            n.to(device) for n in build_many(spec, shape, classes=10, generators=generators)
-        ]
-        others = copy.deepcopy(networks)
+        threads = torch.get_num_threads()
+        with computing(device, shape) as compute:
+            work = Training(shape, f"convnet-w{width}", ipc, compute)
+            times = take_turns(work.ways(threads), turns)
+            own = {"way": work.way, "threads": compute.threads or threads}
+        table.append({"5 networks": name, **columns(*times), **own})
+    return table
 
-        def one_by_one(networks=others, images=images, labels=labels, recipe=recipe) -> None:
+
+def columns(
+    slow: Sequence[float], fast: Sequence[float], alone: Sequence[float]
+) -> dict[str, float]:
+    """Of the seconds that STEPS steps took one by one, in fit, and as convolutions alone."""
+    return {
+        "one by one ms": milliseconds(slow, STEPS),
+        "fit ms": milliseconds(fast, STEPS),
+        "times faster": ratio(slow, fast),
+        "floor ms": milliseconds(alone, STEPS),
+        "fit / floor": ratio(fast, alone),
+    }
+
+
+class Training:
+    """COUNT networks and a small set of `ipc` images a class of 10 classes."""
+
+    def __init__(self, shape: Shape, network: str, ipc: int, compute: Compute) -> None:
+        self.shape, self.spec, self.compute = shape, parse(network), compute
+        real = noise_images(shape, 10, ipc)
+        self.images = real.normalisation(real.images).to(compute.device)
+        self.labels = real.labels.to(compute.device)
+        self.recipe = train.Recipe(epochs=STEPS)
+        assert self.recipe.batches(len(self.images)) == 1, "an epoch is a step"
+        streams = [generator(0, "network", k) for k in range(COUNT)]
+        networks = build_many(self.spec, shape, classes=10, generators=streams)
+        self.networks = [network.to(compute.device) for network in networks]
+        self.others = copy.deepcopy(self.networks)
+        self.grouped = isinstance(stack(self.networks, shape), Grouped)
+        self.way = "grouped convolutions" if self.grouped else "one after the other"
+
+    def ways(self, threads: int) -> list[Way]:
+        """One by one on so many threads, fit, and the floor."""
+        alone = floor.training(
+            self.spec,
+            self.shape,
+            len(self.images),
+            self.compute.device,
+            networks=COUNT,
+            grouped=self.grouped,
+        )
+
+        def convolutions() -> None:
+            for _ in range(STEPS):
+                alone()
+
+        def one_by_one() -> None:
             torch.set_num_threads(threads)
             with usual_memory():
-                for k, network in enumerate(networks):
-                    reference.train(network, images, labels, recipe=recipe, k=k)
+                self.one_by_one()
+            self.compute.enter()
 
-        def fit(networks=networks, images=images, labels=labels, recipe=recipe, shape=shape):
-            tune(device, shape)
-            train.fit(networks, images, labels, recipe=recipe, seed=0)
+        return [timed(one_by_one), timed(self.fit, again=True), timed(convolutions, again=True)]
 
-        slow, fast = take_turns([timed(one_by_one), timed(fit, again=True)], turns)
-        grouped = isinstance(stack(networks, shape), Grouped)
-        forward = multiply_adds(spec, shape, COUNT * len(images))
-        found.append(
-            {
-                "5 networks": name,
-                "one by one ms": milliseconds(slow, STEPS),
-                "fit ms": milliseconds(fast, STEPS),
-                "times": ratio(slow, fast),
-                "floor ms": round(1000 * 3 * forward / rate, 2),
-                "way": "grouped convolutions" if grouped else "one after the other",
-                "threads": torch.get_num_threads(),
-            }
-        )
-    torch.set_num_threads(threads)
-    return found
+    def one_by_one(self) -> None:
+        """STEPS steps in the published shape."""
+        for k, network in enumerate(self.others):
+            reference.train(network, self.images, self.labels, recipe=self.recipe, k=k)
+
+    def fit(self) -> None:
+        """STEPS steps of the suite's own loop."""
+        train.fit(self.networks, self.images, self.labels, recipe=self.recipe, seed=0)

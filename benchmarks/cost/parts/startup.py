@@ -3,37 +3,36 @@
 import statistics
 import subprocess
 import sys
-from typing import Any
 
 import torch
 
-from benchmarks.costs.clock import Way, take_turns, timed
+from benchmarks.cost.clock import Way, take_turns, timed
+from distill.runtime import registry
 
 TITLE = "Start-up"
 NOTE = """\
-Seconds of a fresh Python, the median of the turns. The engine: distill.matching and distill.train.
+Milliseconds of a fresh Python, the median of the turns. The engine: distill.matching and
+distill.train.
 """
 COMMANDS = (
     "distill",
-    "benchmarks.continual",
-    "benchmarks.classification",
-    "benchmarks.nas",
-    "benchmarks.cost",
+    *(f"benchmarks.{kind}" for kind in registry.names("benchmarks", folders=True)),
     "benchmarks.tables",
 )
+STARTS = {
+    "import torch": ["-c", "import torch"],
+    "import the engine": ["-c", "import distill.matching, distill.train"],
+    **{f"python -m {name} --help": ["-m", name, "--help"] for name in COMMANDS},
+}
+"""Arguments of a fresh interpreter."""
 
 
-def rows(turns: int, device: torch.device) -> list[dict[str, Any]]:
+def rows(turns: int, device: torch.device) -> list[dict[str, float | int | str]]:
     """A row a command; `device` plays no part."""
-    starts = {
-        "import torch": ["-c", "import torch"],
-        "import the engine": ["-c", "import distill.matching, distill.train"],
-    }
-    starts |= {f"python -m {name} --help": ["-m", name, "--help"] for name in COMMANDS}
-    times = take_turns([python(args) for args in starts.values()], turns)
+    times = take_turns([python(args) for args in STARTS.values()], turns)
     return [
-        {"start": name, "seconds": statistics.median(own)}
-        for name, own in zip(starts, times, strict=True)
+        {"start": name, "ms": round(1000 * statistics.median(own))}
+        for name, own in zip(STARTS, times, strict=True)
     ]
 
 

@@ -1,82 +1,93 @@
 """A trial of architecture search: what of it is arithmetic, and what NNI and the ledger add."""
 
+import contextlib
 import dataclasses
+import io
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from benchmarks.costs.clock import Way, milliseconds, take_turns
+from benchmarks.cost.clock import computing, milliseconds, take_turns
 from distill import datasets
 from distill.networks import build
-from distill.runtime.compute import tune
+from distill.runtime.compute import Compute
 from distill.runtime.ledger import Ledger
 from distill.runtime.seeding import generator
 from distill.train import Recipe
-from downstream import nas, proxy, space, trial  # noqa: F401  (NNI is loaded before the clock)
+from downstream.nas import proxy, space, trial
 from downstream.nas.search import Engine, Search, Trials
 
 TITLE = "A trial of architecture search"
 NOTE = """\
-Digits, the first 40 networks of the laptop space, in this process; the last row is the proxy run of
-the benchmark. alone: build, train and test a network. with NNI: the same through NNI and the
-ledger. overhead: what these add to a trial, the parameters and FLOPs of its network included.
+The default dataset, the first 40 networks of the laptop space, in this process; the last row is the
+proxy run of the benchmark. alone: build, train and test a network. with NNI: the same through NNI
+and the ledger. overhead: what these add to a trial, the parameters and FLOPs of its network
+included.
 """
 NETWORKS = 40
-CASES = (("2 steps on all images", 2), ("80 steps on 100 images", 80))
+CASES = (("2 steps on all images", 2, None), ("80 steps on 100 images", 80, 100))
+"""Optimiser steps, and on how many images; None for all."""
 
 
-def rows(turns: int, device: torch.device) -> list[dict[str, Any]]:
+def rows(turns: int, device: torch.device) -> list[dict[str, float | int | str]]:
     """A row a length of the training."""
-    tune(device, (1, 8, 8))
-    found = []
-    for name, steps in CASES:
-        alone, through = take_turns(trials(steps, device), turns)
-        over = [b - a for a, b in zip(alone, through, strict=True)]
-        found.append(
-            {
-                "trial": name,
-                "alone ms": milliseconds(alone, NETWORKS),
-                "with NNI ms": milliseconds(through, NETWORKS),
-                "overhead ms": milliseconds(over, NETWORKS),
-                "overhead %": round(100 * sum(over) / sum(through), 1),
-            }
-        )
-    return found
+    table = []
+    with computing(device, datasets.about(datasets.DEFAULT).shape) as compute:
+        for name, steps, images in CASES:
+            same = SameTrials(steps, images, compute)
+            table.append({"trial": name, **columns(*take_turns([same.alone, same.through], turns))})
+    return table
 
 
-def trials(steps: int, device: torch.device) -> tuple[Way, Way]:
+def columns(alone: Sequence[float], through: Sequence[float]) -> dict[str, float]:
+    """Of the seconds that NETWORKS trials took, turn by turn."""
+    over = [b - a for a, b in zip(alone, through, strict=True)]
+    return {
+        "alone ms": milliseconds(alone, NETWORKS),
+        "with NNI ms": milliseconds(through, NETWORKS),
+        "overhead ms": milliseconds(over, NETWORKS),
+        "overhead %": round(100 * sum(over) / sum(through), 1),
+    }
+
+
+class SameTrials:
     """The same trials alone, and through NNI with each one in a ledger."""
-    root = Path("data")
-    data = datasets.load("digits", root=root)
-    settings = proxy.whole_settings(
-        data,
-        dataset="digits",
-        image_size=None,
-        root=root,
-        recipe=Recipe(batch=64),
-        device=device,
-    )
-    job = trial.job(dataclasses.replace(settings, steps=steps), data, None)
-    if steps > 2:
-        job = dataclasses.replace(job, images=job.images[:100], labels=job.labels[:100])
-    specs = space.sample("laptop", NETWORKS)
-    search = Search("grid", "laptop", specs, NETWORKS, seed=0)
 
-    def alone() -> float:
+    def __init__(self, steps: int, images: int | None, compute: Compute) -> None:
+        root = Path("data")
+        data = datasets.load(datasets.DEFAULT, root=root)
+        settings = proxy.whole_settings(
+            data,
+            dataset=datasets.DEFAULT,
+            image_size=None,
+            root=root,
+            recipe=Recipe(batch=64, operations=data.train.about.operations),
+            compute=compute,
+        )
+        job = trial.job(dataclasses.replace(settings, steps=steps), data, None)
+        self.job = dataclasses.replace(job, images=job.images[:images], labels=job.labels[:images])
+        self.classes, self.shape = len(data.train.classes), data.train.shape
+        self.networks = space.sample("laptop", NETWORKS)
+
+    def alone(self) -> float:
+        """Seconds of all trials."""
         began = time.perf_counter()
-        for spec in specs:
-            trial.evaluate(build(spec, (1, 8, 8), classes=10, generator=generator(0)), job)
+        for spec in self.networks:
+            network = build(spec, self.shape, classes=self.classes, generator=generator(0))
+            trial.evaluate(network, self.job)
         return time.perf_counter() - began
 
-    def through() -> float:
+    def through(self) -> float:
+        """Seconds of all trials through NNI; what it says of its progress is left out."""
+        search = Search("grid", "laptop", self.networks, NETWORKS, seed=0)
         with tempfile.TemporaryDirectory() as folder:
-            ledger = Ledger(Path(folder), "cost", settings.key())
+            ledger = Ledger(Path(folder), "cost", self.job.settings.identity())
             engine = Engine("in-process", None, 1, 8080, Path(folder))
+            trials = Trials("trials", self.job, ledger, engine, self.classes)
             began = time.perf_counter()
-            Trials("trials", job, ledger, engine, 10).run(search)
+            with contextlib.redirect_stderr(io.StringIO()):
+                trials.run(search)
             return time.perf_counter() - began
-
-    return alone, through

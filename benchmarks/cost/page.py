@@ -1,0 +1,59 @@
+"""What results/ shows of costs."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from benchmarks.cost import facts, figures
+from benchmarks.page import Drawing, Page, Table, made_with, names_for_people
+from benchmarks.record import Record
+from benchmarks.reported import Reported
+
+
+def pages(records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Page]:
+    """A page for each part, device and number of threads: its latest record."""
+    named = names_for_people(records, _name)
+    return {name: _page(max(own, key=_when)) for name, own in named.items()}
+
+
+def _name(record: Record) -> str:
+    return f"cost-{facts.name(record.protocol, record.cell)}"
+
+
+def _when(record: Record) -> tuple[str, str]:
+    """Dates are ISO in UTC, so they sort as text; the key decides within one second."""
+    return record.provenance.date, record.key
+
+
+def _page(record: Record) -> Page:
+    results = record.results
+    frame = pd.DataFrame(results.rows)
+    drawn = set(figures.COLUMNS) <= set(frame.columns)
+    return Page(
+        title=results.title,
+        tables=[Table(frame)],
+        note=f"{results.note}\n{_where(record)}",
+        frame=frame,
+        summary=[Table(frame)],
+        drawings={"": Drawing(figures.cost_growth, frame, results.title)} if drawn else {},
+        commands=made_with([record]),
+    )
+
+
+def _where(record: Record) -> str:
+    """When, on what and with what it was measured, in one sentence."""
+    begun, hardware = record.provenance, record.provenance.hardware
+    return (
+        f"Measured on {begun.date[:10]}, each thing {_times(record.cell.turns)}: "
+        f"{hardware.gpu or hardware.cpu}, {_counted(hardware.cores, 'core')}, "
+        f"{_counted(hardware.threads, 'thread')}, torch {begun.versions['torch']}, "
+        f"Python {begun.python}, commit {record.commit}.\n"
+    )
+
+
+def _times(turns: int) -> str:
+    return "once" if turns == 1 else f"{turns} times"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

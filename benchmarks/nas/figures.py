@@ -1,0 +1,90 @@
+"""Figures of architecture search."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+
+from benchmarks.figures import in_order, palette
+from distill.architectures.convnet import NORMS, POOLINGS
+
+
+def correlation(frame: pd.DataFrame) -> plt.Figure:
+    """Spearman's correlation by proxy, with intervals; a cross where a value is published.
+
+    Args:
+        frame: a row a proxy and share of the networks: proxy, networks, value, low, high, reported.
+    """
+    panels, labels = list(frame["networks"].unique()), in_order(frame["proxy"])
+    colours = palette(labels)
+    size = (5 * len(panels), 1.2 + 0.32 * len(labels))
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained"
+    )
+    for axis, share in zip(axes[0], panels, strict=True):
+        part = frame[frame["networks"] == share].set_index("proxy").loc[labels].reset_index()
+        for row in part.itertuples():
+            span = [[row.value - row.low], [row.high - row.value]]
+            style = {"fmt": "o", "color": colours[row.proxy], "capsize": 4, "label": row.proxy}
+            axis.errorbar([row.value], [row.proxy], xerr=span, **style)
+        known = part.dropna(subset="reported")
+        if len(known):
+            axis.scatter(known["reported"], known["proxy"], marker="x", color="black", zorder=3)
+        axis.set(title=share, xlabel="Spearman's correlation", ylabel="")
+        axis.locator_params(axis="x", nbins=6)
+    axes[0][0].invert_yaxis()
+    if frame["reported"].notna().any():  # below the panels: inside, it would lie on a proxy's row
+        cross = plt.Line2D([], [], marker="x", color="black", linestyle="none")
+        figure.legend([cross], ["published, at full scale"], loc="outside lower center", fontsize=9)
+    return figure
+
+
+def scatter(frame: pd.DataFrame) -> plt.Figure:
+    """Accuracy on the whole dataset against accuracy on the proxy, coloured by the norm.
+
+    Args:
+        frame: a row a proxy and network: proxy, accuracy, truth, norm, pooling.
+    """
+    labels = in_order(frame["proxy"])
+    grid = sns.relplot(
+        frame,
+        x="accuracy",
+        y="truth",
+        hue="norm",
+        hue_order=[norm for norm in NORMS if norm in set(frame["norm"])],
+        style="pooling",
+        style_order=[pooling for pooling in POOLINGS if pooling in set(frame["pooling"])],
+        col="proxy",
+        col_order=labels,
+        col_wrap=min(len(labels), 3),
+        palette="colorblind",
+        height=3.6,
+        s=28,
+        alpha=0.75,
+        linewidth=0,
+        facet_kws={"sharex": False},
+    )
+    grid.set_axis_labels("accuracy on the proxy (%)", "on the whole dataset (%)")
+    grid.set_titles("{col_name}")
+    return grid.figure
+
+
+def growth(frame: pd.DataFrame) -> plt.Figure:
+    """How Spearman's correlation grows with the training on the proxy.
+
+    Args:
+        frame: a row a proxy and look: proxy, steps, spearman, low, high (the 95 % interval, drawn
+            as a band).
+    """
+    labels = in_order(frame["proxy"])
+    colours, markers = palette(labels), dict(zip(labels, "osD^vPX*<>" * 3, strict=False))
+    figure, axis = plt.subplots(figsize=(7, 4.4), layout="constrained")
+    for name in labels:
+        part = frame[frame["proxy"] == name].sort_values("steps")
+        style = {"color": colours[name], "marker": markers[name], "markersize": 5}
+        axis.plot(part["steps"], part["spearman"], label=name, **style)
+        axis.fill_between(part["steps"], part["low"], part["high"], color=colours[name], alpha=0.1)
+    axis.set(xlabel="training steps on the proxy", ylabel="Spearman's correlation, all networks")
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter(lambda steps, place: f"{steps:g}")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+    return figure

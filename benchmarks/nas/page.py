@@ -1,0 +1,158 @@
+"""What results/ shows of architecture search."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.evidence import Estimate
+from benchmarks.nas import figures
+from benchmarks.nas.rows import (
+    COLUMNS,
+    MINUS,
+    choice_of,
+    correlation_frame,
+    growth_frame,
+    is_truth,
+    labels,
+    norm_frame,
+    ordered,
+    row_of,
+    scatter_frame,
+)
+from benchmarks.page import Drawing, Page, Table, interval, made_with, names_for_people
+from benchmarks.record import Record
+from benchmarks.reported import Reported
+from distill.train import Recipe
+
+NOTE = """\
+Spearman: rank correlation of what the proxy gives the networks with their accuracy on the whole
+dataset, over all n networks and over the best fifth by the whole dataset, with its 95 % interval
+from a bootstrap over the networks. minus random: the paired difference to random images (as many a
+class, trained on alike; for a proxy without images of its own those trained on for as many steps,
+else the most images) over the same networks and resamples; only where its interval leaves out 0
+does one rank better. Every row is one set and one seed of the trainings: no interval says how
+another set would do. whole with another seed is the ceiling: the whole dataset against itself.
+parameters and flops train nothing: the larger network is ranked higher. top-1: accuracy (%) on the
+whole dataset of the network that the proxy ranks first; top-5: mean of its first five; regret: best
+there is minus top-1. steps: of a trial. images, KB: what the proxy stores. minutes: all trials one
+after the other. failed: trials without a result, which are left out. commit: of the code; + marks
+uncommitted changes.
+"""
+REPORTED_NOTE = """\
+reported: the published figure of the method at so many images a class, at another scale: 720
+networks of width 32 to 256, each trained for days in all on a GPU. verdict, in the published space
+alone: agrees, if the whole interval lies within 0.05 of it.
+"""
+SEARCH_NOTE = """\
+A search tries only so many networks, each strategy others. top-1: accuracy (%) on the whole dataset
+of the network that was best on the proxy; top-5: mean of its first five. steps: of a trial. images,
+KB: what the proxy stores. minutes: all trials one after the other. failed: trials without a result.
+One run each: no interval, and so no lead, can be given. commit: of the code; + marks uncommitted
+changes.
+"""
+
+
+def pages(records: Sequence[Record], published: Sequence[Reported]) -> dict[str, Page]:
+    """A page for each ranking, and one for each budget of searches."""
+    return {
+        name: _search(members) if members[0].protocol.trials else _ranking(members, published)
+        for name, members in names_for_people(records, _base).items()
+    }
+
+
+def _base(record: Record) -> str:
+    p = record.protocol
+    if p.trials:
+        return f"nas-search-{p.dataset.name}-{p.trials}-trials"
+    return f"nas-{p.dataset.name}-{p.networks}-networks"
+
+
+def _title(record: Record) -> str:
+    p = record.protocol
+    what = f"searches of {p.trials} trials" if p.trials else f"{p.networks} networks"
+    fields = p.truth["recipe"]
+    epochs, batch = (fields.get(name, getattr(Recipe(), name)) for name in ("epochs", "batch"))
+    unit = "epoch" if epochs == 1 else "epochs"
+    named = f"{p.dataset.name}, {what} of the {p.space} space"
+    return f"{named}: whole dataset {epochs} {unit}, batch {batch}"
+
+
+def _ranking(records: Sequence[Record], published: Sequence[Reported]) -> Page:
+    records = ordered(records)
+    rows = [row_of(record, records, published) for record in records]
+    keys = [record.key for record in records]
+    whole_numbers = {"steps": "Int64", "parameters": "Int64"}  # also where some have none
+    texts = pd.DataFrame([_texts(row) for row in rows]).astype(whole_numbers)
+    known = any("reported" in c and texts[c].notna().any() for c in texts)
+    texts = texts.drop(columns=[c for c in texts if _empty(c, texts)])
+    ranked = [c for c in COLUMNS if c in texts]
+    first = Table(texts[["proxy", "steps", *ranked, "n"]], keys)
+    chosen = [c for c in texts if c not in (*ranked, "steps", "n")]
+    tables = [first, Table(texts[chosen], keys, "What each would choose, and what it costs:")]
+    compared = [record for record in records if not is_truth(record)]
+    if compared:
+        norms = [c.key for c in compared]
+        tables.append(Table(norm_frame(compared), norms, "Spearman among networks of one norm:"))
+    summary = [*ranked, "top-1", "regret", "images", "minutes"]
+    title = _title(records[0])
+    return Page(
+        title,
+        tables,
+        f"{NOTE}{REPORTED_NOTE}" if known else NOTE,
+        pd.DataFrame([_numbers(row) for row in rows]).astype(whole_numbers),
+        [Table(texts[["proxy", *summary]], keys)],
+        _drawings(compared, rows, title),
+        made_with(records),
+    )
+
+
+def _empty(column: str, texts: pd.DataFrame) -> bool:
+    """A column of published figures or differences that says nothing on this page."""
+    optional = column.endswith(("reported", "verdict", MINUS))
+    return optional and bool(texts[column].isin([None, "–"]).all())
+
+
+def _drawings(compared: Sequence[Record], rows: Sequence[dict], title: str) -> dict[str, Drawing]:
+    """The figures of the proxies, the ground truth itself left out."""
+    frames = {
+        "-correlation": (figures.correlation, correlation_frame(rows)),
+        "-scatter": (figures.scatter, scatter_frame(compared)),
+        "-growth": (figures.growth, growth_frame(compared)),
+    }
+    return {end: Drawing(draw, frame, title) for end, (draw, frame) in frames.items() if len(frame)}
+
+
+def _search(records: Sequence[Record]) -> Page:
+    records = ordered(records)
+    named = labels(records)
+    frame = pd.DataFrame(
+        {"proxy": named[r.key], "trials": len(r.results.names), "steps": r.cell.steps}
+        | choice_of(r)
+        for r in records
+    ).drop(columns="regret")
+    table = Table(frame, [record.key for record in records])
+    title = _title(records[0])
+    return Page(title, [table], SEARCH_NOTE, frame, [table], {}, made_with(records))
+
+
+def _texts(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as people read it."""
+    shown = dict(row)
+    for name in COLUMNS:
+        if name.endswith("reported"):
+            shown[name] = None if row[name] is None else f"{row[name]:.2f}"
+        elif not name.endswith("verdict"):
+            shown[name] = interval(row[name], decimals=2, signed=name.endswith(MINUS))
+    return shown
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the CSV file: plain numbers."""
+    numbers: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Estimate):
+            numbers |= {name: value.mean, f"{name} low": value.low, f"{name} high": value.high}
+        else:
+            numbers[name] = value
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in numbers.items()}
