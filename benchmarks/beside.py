@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks import evidence, reported
 from benchmarks.evidence import Estimate
-from benchmarks.record import Making
+from benchmarks.record import Dataset, Making
 from benchmarks.reported import Reported
 from distill.augment import OPERATIONS
 from distill.networks import parse
@@ -31,7 +31,7 @@ def columns(
     estimate: Estimate,
     *,
     experiment: str,
-    dataset: str,
+    dataset: Dataset,
     making: Making,
     network: str,
     recipe: Recipe,
@@ -41,13 +41,15 @@ def columns(
     """The columns reported, verdict and others got of one row; None where there is nothing.
 
     Args:
-        rows: of `reported.read`. where: steps, strategy and classes of a class-incremental run.
+        rows: of `reported.read`; all of them are of test images, so none stands beside a run that
+            was judged on others.
+        where: steps, strategy and classes of a class-incremental run.
     """
     norm = parse(network).norm
     published = reported.published(
-        rows,
+        rows if dataset.judged_on == "test" else (),
         experiment=experiment,
-        dataset=dataset,
+        dataset=dataset.name,
         ipc=making.ipc,
         method=making.method,
         metric="accuracy",

@@ -32,9 +32,10 @@ def load(command: Any) -> tuple["Data", "Compute"]:
             `validation`, a part of the training images stands for the test images.
 
     Raises:
-        Mistake: no such device, a folder that cannot be written to, images that are not there, or
-            fewer of them than `ipc` a class.
+        Mistake: no such device, a folder that cannot be written to, a damaged record where others
+            are shown, images that are not there, or fewer of them than `ipc` a class.
     """
+    from benchmarks.record import read
     from distill import datasets
     from distill.plan import require_ipc
     from distill.runtime.compute import Compute
@@ -44,6 +45,7 @@ def load(command: Any) -> tuple["Data", "Compute"]:
     compute = Compute.of(command.device, about(command).shape)
     for folder in ("records", "sets"):
         require_writable(command.out / folder)
+    read(record_folders(command.out))  # refused now, not when the run is over
     data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
     judge = getattr(command, "judge", "test")
     if judge not in JUDGES:
@@ -53,6 +55,13 @@ def load(command: Any) -> tuple["Data", "Compute"]:
     require_ipc(data.train, command.ipc)
     compute.enter()
     return data, compute
+
+
+def record_folders(out: Path) -> list[Path]:
+    """Where the records lie that a command shows beside its own: the committed, and `out`'s."""
+    from benchmarks.record import RESULTS
+
+    return [RESULTS / "records", out / "records"]
 
 
 def dataset_used(data: "Data", judge: str = "test") -> "Dataset":
@@ -76,14 +85,12 @@ def publish(record: "Record", out: Path) -> None:
     """
     from benchmarks import figures, reported
     from benchmarks.page import markdown
-    from benchmarks.record import RESULTS, read
+    from benchmarks.record import read
     from distill.runtime.files import write_atomically
 
     path = record.write(out / "records")
     beside = [
-        other
-        for other in read([RESULTS / "records", out / "records"])
-        if other.protocol_key == record.protocol_key
+        other for other in read(record_folders(out)) if other.protocol_key == record.protocol_key
     ]
     module = importlib.import_module(f"benchmarks.{record.kind}.page")
     (page,) = module.pages(beside, reported.read(reported.location())).values()

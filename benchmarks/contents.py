@@ -18,6 +18,8 @@ from distill.runtime.files import write_atomically
 from distill.runtime.mistake import Mistake
 
 MANIFEST = "generated.json"
+FILES = r"(tables|figures)/[^/]+\.(md|csv|png)"
+"""The names that it may hold."""
 
 
 def pages(records: Sequence[Record], published: Sequence[reported.Reported]) -> dict[str, Page]:
@@ -67,7 +69,14 @@ class Contents:
             shown = in_words(self.named[place[1]].summary)
             return f"<!-- table {place[1]} -->\n{shown}<!-- end -->"
 
-        return re.sub(r"<!-- table (\S+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
+        place = r"<!-- table (\S+) -->\n((?!<!-- table ).)*?<!-- end -->"
+        filled, places = re.subn(place, fill, text, flags=re.DOTALL)
+        if places != text.count("<!-- table "):
+            raise Mistake(
+                f"{self.readme}: a <!-- table NAME --> is not ended; put <!-- end --> on a line "
+                "below each"
+            )
+        return filled
 
     def stale(self) -> list[Path]:
         """The files that are not what the records say, or that nothing makes any more."""
@@ -87,7 +96,7 @@ class Contents:
             self.results / name
             for name, known in manifest.items()
             if name not in made
-            and (self.results / name).exists()
+            and (self.results / name).is_file()
             and identity.digest((self.results / name).read_bytes()) == known.get("bytes")
         ]
 
@@ -124,12 +133,12 @@ class Contents:
         try:
             manifest = json.loads(path.read_bytes())
             inside = all(
-                re.fullmatch(r"(tables|figures)/[^/]+", name) and isinstance(known, dict)
+                re.fullmatch(FILES, name) and isinstance(known, dict)
                 for name, known in manifest.items()
             )
             if not inside:
                 raise ValueError("it names files outside tables/ and figures/")
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise Mistake(
                 f"{path} is damaged ({error}); delete it and run python -m benchmarks.tables"
             ) from error

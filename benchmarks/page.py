@@ -10,6 +10,9 @@ import pandas as pd
 from benchmarks.evidence import Estimate
 from benchmarks.record import Record
 
+DIGESTS = {"digest", "source", "data", "set"}
+"""Fields of protocols that hold a digest: nothing for people."""
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -130,7 +133,7 @@ def names_for_people(
     """Records by the name of their page: `base(record)`, and what tells protocols apart.
 
     Where two protocols have one base name, the name of each also holds those fields in which they
-    differ, so that no page mixes protocols and none is named by a hash.
+    differ, so that no page mixes protocols; digests only where nothing else tells them apart.
     """
     grouped: dict[str, dict[str, list[Record]]] = {}
     for record in records:
@@ -139,12 +142,39 @@ def names_for_people(
     named = {}
     for name, protocols in grouped.items():
         flats = {key: flat(dataclasses.asdict(own[0].protocol)) for key, own in protocols.items()}
-        fields = {field for one in flats.values() for field in one}
-        telling = sorted(f for f in fields if len({str(o.get(f)) for o in flats.values()}) > 1)
+        telling = _telling(list(flats.values()))
         for key, own in protocols.items():
             words = [f"{f.rpartition('.')[2]}-{_word(flats[key].get(f))}" for f in telling]
             named["-".join([name, *words])] = own
+    assert sum(map(len, named.values())) == len(records), "two protocols of one name"
     return dict(sorted(named.items()))
+
+
+def labels(records: Sequence[Record]) -> dict[str, str]:
+    """What each row is called, by the record's key: no two of one ipc alike.
+
+    It is the record's label, and where two share one, what of their cells differs: `dm sets=1`.
+    """
+    alike: dict[tuple[int, str], list[Record]] = {}
+    for record in records:
+        alike.setdefault((record.cell.making.ipc, record.label), []).append(record)
+    named = {}
+    for (_, label), own in alike.items():
+        flats = {record.key: flat(dataclasses.asdict(record.cell)) for record in own}
+        telling = _telling(list(flats.values()))
+        for key, cell in flats.items():
+            words = [f"{field.rpartition('.')[2]}={cell.get(field)}" for field in telling]
+            named[key] = " ".join([label, *words])
+    return named
+
+
+def _telling(flats: Sequence[dict[str, Any]]) -> list[str]:
+    """The fields that tell some flat dictionaries apart, without what only digests say."""
+    fields = {field for one in flats for field in one}
+    telling = sorted(f for f in fields if len({str(one.get(f)) for one in flats}) > 1)
+    plain = [f for f in telling if f.rpartition(".")[2] not in DIGESTS]
+    apart = len({tuple(str(one.get(f)) for f in plain) for one in flats}) == len(flats)
+    return plain if apart else telling
 
 
 def _word(value: Any) -> str:

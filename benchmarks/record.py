@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent.parent / "results"
 """The committed results, when the suite is used from its repository."""
 
+LINE = r"\n *"
+"""Between the values of a list in JSON text; inside a value there is no line's end."""
+
 T = TypeVar("T")
 
 
@@ -176,7 +179,7 @@ class Record:
         path = folder / self.name
         text = json.dumps({**content, "digest": _digest(content)}, indent=1)
         # Lists of plain values on one line each, so that a record can be read.
-        text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
+        text = re.sub(r"\[\n *([^][{}]*?)\n *\]", lambda m: f"[{re.sub(LINE, ' ', m[1])}]", text)
         write_atomically(path, (text + "\n").encode())
         return path
 
@@ -208,7 +211,7 @@ def _parsed(content: dict[str, Any]) -> Record:
         wrong = ", ".join(sorted(content.keys() ^ fields))
         raise ValueError(f"these keys are missing or too many: {wrong}")
     module = facts_of(content["kind"])
-    if content["version"] != module.VERSION:
+    if type(content["version"]) is not int or content["version"] != module.VERSION:
         raise ValueError(f"it is of version {content['version']}, today's is {module.VERSION}")
     types = {
         "label": str,
@@ -221,7 +224,7 @@ def _parsed(content: dict[str, Any]) -> Record:
     }
     parts = {}
     for name, kind in types.items():
-        text = json.dumps(content[name])
+        text = json.dumps(content[name], allow_nan=False)
         parts[name] = pydantic.TypeAdapter(kind).validate_json(text, strict=True)
     return Record(kind=content["kind"], version=content["version"], **parts)
 

@@ -58,21 +58,12 @@ def distill(
     Raises:
         ValueError: for every way in which this cannot be done, in one line.
     """
-    import dataclasses
-
     from distill import plan
-    from distill.runtime import registry
     from distill.runtime.compute import Compute
-    from distill.runtime.mistake import unknown
     from distill.runtime.store import Store
 
-    config = registry.load("distill.methods", method).preset(real.about, ipc, preset)
-    fields = [field.name for field in dataclasses.fields(config)]
-    for name in changes:
-        if name not in fields:
-            raise unknown(f"setting of {method}", name, fields)
     return plan.distill(
-        plan.Plan(method, dataclasses.replace(config, **changes), ipc, seed),
+        plan.Plan.of(method, real.about, ipc=ipc, preset=preset, seed=seed, **changes),
         real,
         compute=Compute.of(device, real.shape),
         store=None if store is None else Store(Path(store)),

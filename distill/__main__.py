@@ -6,7 +6,7 @@ from pathlib import Path
 
 from distill import choices
 from distill.runtime.flags import configure, parse
-from distill.runtime.mistake import one_line
+from distill.runtime.mistake import Mistake, one_line
 
 PROG = "python -m distill"
 
@@ -57,7 +57,11 @@ def main(args: list[str]) -> None:
     preset = module.preset(about, command.ipc, command.preset)
     config = configure(preset, flags, prog=PROG)
     compute = Compute.of(command.device, about.shape)
+    if command.out.is_dir():
+        raise Mistake(f"--out {command.out} is a folder; give the name of a file")
     require_writable(command.out.parent)
+    if command.export is not None:
+        require_writable(command.export)
     data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
     if command.zca:
         data = whitened(data)

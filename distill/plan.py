@@ -2,16 +2,18 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from distill.images import ImageSet, digest
+from distill.images import About, ImageSet, digest
 from distill.runtime import registry
 from distill.runtime.compute import CPU, Compute
-from distill.runtime.mistake import Mistake
+from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress
 from distill.runtime.store import Store
 from distill.synthetic import Made, SyntheticSet, merge
@@ -33,6 +35,29 @@ class Plan:
     config: Any
     ipc: int
     seed: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        method: str,
+        about: About,
+        *,
+        ipc: int,
+        preset: str = "laptop",
+        seed: int = 0,
+        **changes: Any,
+    ) -> "Plan":
+        """The plan with the configuration of a preset, to which `changes` are made: `power=1`.
+
+        Raises:
+            Mistake: no such method, preset or setting, or a value that cannot be.
+        """
+        config = registry.load("distill.methods", method).preset(about, ipc, preset)
+        fields = [field.name for field in dataclasses.fields(config)]
+        for name in changes:
+            if name not in fields:
+                raise unknown(f"setting of {method}", name, fields)
+        return cls(method, dataclasses.replace(config, **changes), ipc, seed)
 
     @property
     def module(self) -> ModuleType:
@@ -88,11 +113,18 @@ def distill(
     fresh = _made(plan, real.only(missing), compute, progress) if missing else None
     parts = []
     for unit, (name, facts), piece in zip(units, asked, pieces, strict=True):
-        part = fresh.only(unit) if piece is None else SyntheticSet.of(*piece)
+        part = fresh.only(unit) if piece is None else _kept(plan, *piece)
         if piece is None:
             store.put(name, KIND, facts, part.tensors(), part.facts())
         parts.append(part)
     return merge(parts)
+
+
+def _kept(plan: Plan, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> SyntheticSet:
+    """A piece of the store. A setting that came in after it was made had its default then."""
+    part = SyntheticSet.of(tensors, facts)
+    made = dataclasses.replace(part.made, config=dataclasses.asdict(plan.config))
+    return dataclasses.replace(part, made=made)
 
 
 def _name(plan: Plan, real: ImageSet, unit: list[int]) -> str:

@@ -72,6 +72,7 @@ class SyntheticSet(Dataset):
         assert self.labels.dtype == torch.int64 and len(self.labels) == len(self.images)
         assert int(self.labels.min()) >= 0 and int(self.labels.max()) < len(self.classes)
         assert bool(self.images.isfinite().all())
+        assert self.formation >= 1 and all(n % self.formation == 0 for n in self.images.shape[2:])
 
     def decoded(self) -> tuple[Tensor, Tensor]:
         """What a network is shown: images float32 [M, C, H, W] in pixel units, labels int64 [M].

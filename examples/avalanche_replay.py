@@ -1,4 +1,4 @@
-"""Replay from distilled images with nothing but Avalanche's own parts: some 15 s on one core.
+"""Replay from distilled images with nothing but Avalanche's own parts: some 20 s on one core.
 
     python examples/avalanche_replay.py            # a memory of one image a class, made by DataDAM
     python examples/avalanche_replay.py --ipc 0    # the same without a memory
@@ -21,12 +21,12 @@ from distill.images import Normalisation
 from downstream.continual import DistilledBuffer, class_incremental
 
 
-def main() -> None:
+def main(args: list[str] | None = None) -> None:
     """Learn the ten digits two at a time, then say how many of all are still known."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--method", default="datadam", help="how the memory is made")
     parser.add_argument("--ipc", type=int, default=1, help="images a class; 0 for no memory")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(args)
 
     torch.manual_seed(0)  # Avalanche draws its mini-batches from the global generator
 

@@ -1,6 +1,7 @@
 """The commands as a person types them: what they print and write, and what a mistake gets."""
 
-import json
+import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,124 +9,368 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import classification, continual
+from benchmarks.classification import __main__ as classification
+from benchmarks.continual import __main__ as continual
+from benchmarks.continual.page import pages
+from benchmarks.evidence import estimate
+from benchmarks.record import read
 from distill import __main__ as distill_command
-from distill import overrides
+from distill.datasets import digits as digits_file
+from distill.images import Data, ImageSet
+from distill.plan import Plan, distill
+from distill.runtime import flags, registry
+from distill.runtime.seeding import derive, generator
 from distill.synthetic import SyntheticSet
+from downstream.continual import protocol
 
 from conftest import write_tree
 
 ROOT = Path(__file__).parent.parent
 QUICK = ["--method.iterations", "4", "--method.networks", "2", "--method.network", "convnet-w8"]
+SMALL = ["--steps", "2", "--network", "convnet-d2-w8"]
+CLASSIFY = ["--sets", "2", "--networks", "2", "--network", "convnet-w8", "--epochs", "3"]
+
+
+def briefly(monkeypatch):
+    """Every class-incremental protocol with two epochs a step: there is no flag for that."""
+    whole = protocol.preset
+
+    def preset(name, about, **given):
+        usual = whole(name, about, **given)
+        return dataclasses.replace(usual, recipe=dataclasses.replace(usual.recipe, epochs=2))
+
+    monkeypatch.setattr(protocol, "preset", preset)
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    briefly(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with the records of two buffers, made by the command itself."""
+    out = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        briefly(monkeypatch)
+        for own in (["random"], ["datadam", *QUICK]):
+            args = ["--buffer", *own, *SMALL, "--orders", "3", "--sets", "2", "--out", str(out)]
+            continual.main(args)
+    return out
+
+
+def record_of(out, kind="continual", method=None):
+    """The one record of that kind and method in a folder."""
+    records = [r for r in read([out / "records"]) if r.kind == kind]
+    (record,) = [r for r in records if method in (None, r.cell.making.method)]
+    return record
 
 
 def test_distill_makes_and_saves_a_set(tmp_path, capsys):
     out = tmp_path / "set.safetensors"
     args = ["--method", "datadam", "--ipc", "2", "--seed", "3", "--out", str(out), *QUICK]
     distill_command.main([*args, "--export", str(tmp_path / "pictures")])
-    made = SyntheticSet.load(out)
-    assert len(made) == 20 and made.made["seed"] == 3 and made.made["config"]["iterations"] == 4
-    assert made.made["normalisation"]["source"] == "digits train"
+    small = SyntheticSet.load(out)
+    assert len(small) == 20 and small.made.seed == 3 and small.made.config["iterations"] == 4
+    assert small.made.normalisation["source"] == "digits train" and small.made.seconds > 0
     assert len(list((tmp_path / "pictures").rglob("*.png"))) == 20
     printed = capsys.readouterr()
     assert str(out) in printed.out and f"{out}.png" in printed.out
-    assert (tmp_path / "set.safetensors.png").exists()
+    assert (tmp_path / "set.safetensors.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_distill_with_zca_says_so(tmp_path):
     out = tmp_path / "set.safetensors"
     distill_command.main(["--zca", "--out", str(out), *QUICK])
-    made = SyntheticSet.load(out).made["normalisation"]
-    assert made["zca"] == 0.1 and "ZCA on digits train" in made["source"]
+    normalisation = SyntheticSet.load(out).made.normalisation
+    assert normalisation["zca"] == 0.1 and "ZCA on digits train" in normalisation["source"]
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    """A folder with the records of two buffers, made by the command itself."""
-    out = tmp_path_factory.mktemp("runs")
-    small = ["--orders", "1", "--network", "convnet-d2-w8", "--strategy", "replay"]
-    continual.main(["--buffer", "random", *small, "--out", str(out)])
-    continual.main(["--buffer", "datadam", *small, *QUICK, "--out", str(out)])
-    return out
+def test_continual_writes_a_record_with_all_that_made_it(runs):
+    record = record_of(runs, method="datadam")
+    assert record.protocol.dataset.name == "digits" and record.protocol.strategy == "retrain"
+    assert record.protocol.network == "convnet-d2-w8-instance-relu-avg"
+    assert "flip" not in record.protocol.recipe.operations
+    config = record.cell.making.config
+    assert (config["iterations"], config["networks"]) == (4, 2)
+    assert record.label == "datadam iterations=4 network=convnet-w8 networks=2"
+    matrices = record.results.matrices
+    assert [len(own) for own in matrices] == [3, 3, 3], "orders x networks"
+    assert all(m[0][1] is None and 0 <= m[1][1] <= 100 for own in matrices for m in own)
+    assert [sum(sizes) for sizes in record.results.sizes] == [596] * 3, "all test images"
+    assert record.provenance.command.startswith("python -m benchmarks.continual --buffer datadam")
+    assert record.provenance.versions["torch"] == torch.__version__.split("+")[0]
+    assert record.results.memory_bytes == 10 * 64 * 4 and record.cost.peak_mb > 100
+    assert record.cost.seconds.keys() == {"start", "distill", "train"}
 
 
-def test_continual_writes_a_record_with_all_that_made_it(records):
-    (path,) = (records / "records").glob("*-datadam-*.json")
-    record = json.loads(path.read_text())
-    assert record["protocol"]["strategy"] == "replay"
-    assert record["protocol"]["network"] == "convnet-d2-w8-instance-relu-avg"
-    assert record["cell"]["variant"] == {
-        "iterations": 4,
-        "networks": 2,
-        "network": "convnet-w8",
-    }
-    assert len(record["metrics"]["matrices"]) == 1
-    assert 0 < record["metrics"]["final"] <= 100
-    provenance = record["provenance"]
-    assert provenance["command"].startswith("python -m benchmarks.continual --buffer datadam")
-    assert provenance["versions"]["torch"] == torch.__version__.split("+")[0]
-    assert {"cpu", "threads"} <= provenance["hardware"].keys()
-    cost = record["cost"]
-    assert cost["stored_images"] == 10 and cost["stored_bytes"] == 10 * 64 * 4
-    assert cost["peak_mb"] > 100 and cost["seconds"]["distil"] > 0
+@pytest.mark.parametrize("method", ["random", "datadam"])
+def test_a_record_names_its_sets_with_digests_and_seconds(runs, method, digits):
+    """They are those that anybody makes from the seeds that the record names."""
+    record = record_of(runs, method=method)
+    seeds = [derive(0, "set", number) for number in range(2)]
+    assert [used.seed for used in record.sets] == seeds
+    module = registry.load("distill.methods", method)
+    config = module.Config(**record.cell.making.config)
+    for used in record.sets:
+        same = distill(Plan(method, config, 1, used.seed), digits.train)
+        assert (used.digest, used.images, used.bytes) == (
+            same.digest(),
+            10,
+            same.stored_bytes,
+        )
+        assert 0 < used.seconds < 60
+    assert record.sets[0].digest != record.sets[1].digest
 
 
-def test_continual_shows_its_cell_beside_the_others(records, capsys):
-    small = ["--orders", "1", "--network", "convnet-d2-w8", "--strategy", "replay"]
-    continual.main(["--buffer", "random", *small, "--out", str(records)])
-    printed = capsys.readouterr()
-    rows = [line for line in printed.out.splitlines() if line.startswith("|")]
-    assert rows[2].startswith("| ->") and " random " in rows[2]
-    assert any(" datadam iterations=4 network=convnet-w8 networks=2 " in row for row in rows)
-    assert "records/continual-digits-random-ipc1-replay-" in printed.out
-    figure = Path(printed.out.split("figure: ")[1].strip())
-    assert figure.read_bytes().startswith(b"\x89PNG")
+def test_a_second_run_finds_its_sets_and_gives_the_same_record(runs, brief):
+    before = record_of(runs, method="datadam")
+    files = {path: path.stat().st_mtime_ns for path in (runs / "sets").iterdir()}
+    continual.main(
+        ["--buffer", "datadam", *QUICK, *SMALL, "--orders", "3", "--sets", "2", "--out", str(runs)]
+    )
+    again = record_of(runs, method="datadam")
+    assert again.results == before.results and again.sets == before.sets
+    assert (again.key, again.name) == (before.key, before.name)
+    assert {path: path.stat().st_mtime_ns for path in (runs / "sets").iterdir()} == files
+    assert again.provenance != before.provenance
 
 
-def test_classification_writes_a_record(tmp_path, capsys):
-    args = ["--method", "random", "--seeds", "2", "--networks", "2", "--network", "convnet-w8"]
-    classification.main([*args, "--epochs", "3", "--out", str(tmp_path)])
-    (path,) = (tmp_path / "records").glob("classification-digits-random-*.json")
-    record = json.loads(path.read_text())
-    accuracies = record["metrics"]["accuracies"]
-    assert len(accuracies) == 2 and len(accuracies[0]) == 2
-    flat = [a for row in accuracies for a in row]
-    assert record["metrics"]["accuracy"] == pytest.approx(sum(flat) / 4, abs=0.02)
-    assert str(path) in capsys.readouterr().out
+def test_an_order_uses_the_set_of_its_number_modulo_the_sets(runs, brief, tmp_path):
+    matrices = {}
+    for sets in (1, 3):
+        out = tmp_path / str(sets)
+        args = ["--buffer", "random", *SMALL, "--orders", "3", "--sets", str(sets)]
+        continual.main([*args, "--out", str(out)])
+        matrices[sets] = record_of(out).results.matrices
+    matrices[2] = record_of(runs, method="random").results.matrices
+    assert matrices[1][0] == matrices[2][0] == matrices[3][0], "set 0"
+    assert matrices[1][1] != matrices[2][1] == matrices[3][1], "set 0, then 1 and 1"
+    assert matrices[1][2] == matrices[2][2] != matrices[3][2], "set 0 and 0, then 2"
+
+
+def rows_of(printed):
+    return [line for line in printed.splitlines() if line.startswith("|")]
+
+
+def test_continual_shows_its_own_row_beside_those_of_the_same_protocol(runs, brief, capsys):
+    args = ["--buffer", "random", *SMALL, "--orders", "3", "--out", str(runs)]
+    continual.main([*args, "--sets", "2"])
+    printed = capsys.readouterr().out
+    marked = [row for row in rows_of(printed) if row.startswith("| ->")]
+    assert len(marked) == 1 and " random " in marked[0] and " 2 × 3 × 3 " in marked[0]
+    others = [row for row in rows_of(printed) if row.startswith("|    |")]
+    assert any(" datadam iterations=4 network=convnet-w8 networks=2 " in row for row in others)
+    record = record_of(runs, method="random")
+    assert f"record: {runs / 'records' / record.name}" in printed
+    figure = Path(printed.split("figure: ")[1].strip())
+    assert figure.parent == runs / "figures" and figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_mark_stands_by_the_key_where_two_rows_share_a_label(brief, tmp_path, capsys):
+    args = ["--buffer", "random", *SMALL, "--out", str(tmp_path)]
+    continual.main([*args, "--orders", "2"])
+    capsys.readouterr()
+    continual.main([*args, "--orders", "1"])
+    rows = [row for row in rows_of(capsys.readouterr().out) if " × " in row]
+    assert sorted(row[:5] for row in rows) == ["|    ", "| -> "]
+    (marked,) = [row for row in rows if row.startswith("| ->")]
+    assert " random orders=1 sets=1 " in marked and " 1 × 1 × 3 " in marked
+
+
+def test_what_was_run_otherwise_is_not_shown(runs, brief, capsys):
+    continual.main(["--buffer", "random", *SMALL, "--steps", "1", "--out", str(runs)])
+    printed = capsys.readouterr().out
+    assert "datadam" not in printed and "digits, 1 steps, retrain" in printed
+    (path,) = [r for r in read([runs / "records"]) if r.protocol.steps == 1]
+    (runs / "records" / path.name).unlink()
+
+
+def test_a_logger_writes_for_every_order(brief, tmp_path):
+    out = ["--out", str(tmp_path), "--logger", "csv"]
+    continual.main(["--buffer", "random", *SMALL, "--orders", "2", *out])
+    for order in (0, 1):
+        lines = (tmp_path / "logs" / f"random-order{order}" / "eval_results.csv").read_text()
+        assert len(lines.splitlines()) > 2
+
+
+def test_classification_writes_a_record_and_shows_it(tmp_path, capsys):
+    classification.main(["--method", "random", *CLASSIFY, "--out", str(tmp_path)])
+    record = record_of(tmp_path, "classification")
+    accuracies = record.results.accuracies
+    assert [len(own) for own in accuracies] == [2, 2]
+    assert record.protocol.recipe.epochs == 3 and record.protocol.normalisation["zca"] is None
+    assert [used.seed for used in record.sets] == [derive(0, "set", n) for n in range(2)]
+    printed = capsys.readouterr().out
+    mean = sum(a for own in accuracies for a in own) / 4
+    (row,) = [row for row in rows_of(printed) if row.startswith("| ->")]
+    assert f" {mean:.1f} [" in row and " 2 × 2 " in row
+    assert f"record: {tmp_path / 'records' / record.name}" in printed
+
+
+def test_the_same_seed_gives_the_same_record_and_another_does_not(tmp_path):
+    results = []
+    for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
+        args = ["--method", "random", *CLASSIFY, "--seed", seed, "--out", str(tmp_path / name)]
+        classification.main(args)
+        results.append(record_of(tmp_path / name, "classification"))
+    assert results[0].results == results[1].results != results[2].results
+    digests = [{used.digest for used in record.sets} for record in results]
+    assert digests[0] == digests[1] and not digests[0] & digests[2]
+
+
+def test_more_sets_and_networks_leave_the_first_as_they_were(tmp_path):
+    args = ["--method", "random", *CLASSIFY, "--out", str(tmp_path)]
+    classification.main(args)
+    few = record_of(tmp_path, "classification").results.accuracies
+    classification.main([*args, "--sets", "3", "--networks", "3", "--out", str(tmp_path / "more")])
+    more = record_of(tmp_path / "more", "classification").results.accuracies
+    assert [own[:2] for own in more[:2]] == few
+
+
+def test_classification_with_zca_trains_on_whitened_images(tmp_path):
+    args = ["--method", "random", "--zca", *CLASSIFY, "--out", str(tmp_path)]
+    classification.main(args)
+    normalisation = record_of(tmp_path, "classification").protocol.normalisation
+    assert normalisation["zca"] == 0.1 and "ZCA on digits train" in normalisation["source"]
+
+
+def noisy_test_images(monkeypatch):
+    """The digits with noise in the place of the test images."""
+    load = digits_file.load
+
+    def noisy(root, about):
+        train, test = load(root, about)
+        noise = torch.randint(256, test.images.shape, generator=generator(0, "noise"))
+        return Data(train, dataclasses.replace(test, images=noise.to(torch.uint8)))
+
+    monkeypatch.setattr(digits_file, "load", noisy)
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("main", "args"),
     [
+        (continual.main, ["--buffer", "datadam", *QUICK, *SMALL, "--orders", "1"]),
+        (classification.main, ["--method", "datadam", *QUICK, "--zca", *CLASSIFY, "--sets", "1"]),
+    ],
+    ids=["continual", "classification"],
+)
+def test_a_run_judged_on_validation_never_touches_a_test_image(
+    main, args, brief, monkeypatch, tmp_path
+):
+    records = {}
+    for images in ("real", "noise"):
+        if images == "noise":
+            noisy_test_images(monkeypatch)
+        for judge in ("validation", "test"):
+            out = tmp_path / images / judge
+            main([*args, "--judge", judge, "--out", str(out)])
+            (records[images, judge],) = read([out / "records"])
+    real, noise = records["real", "validation"], records["noise", "validation"]
+    assert real.results == noise.results and real.key == noise.key
+    assert [used.digest for used in real.sets] == [used.digest for used in noise.sets]
+    assert records["real", "test"].results != records["noise", "test"].results
+    assert real.protocol.dataset.judged_on == "validation"
+
+
+def test_the_validation_images_are_a_part_of_the_training_images(digits):
+    halves = digits.validation()
+    assert len(halves.train) + len(halves.test) == len(digits.train)
+
+    def pictures(images: ImageSet) -> set[bytes]:
+        return {image.numpy().tobytes() for image in images.images}
+
+    assert not pictures(halves.test) & pictures(digits.test)
+    assert pictures(halves.test) <= pictures(digits.train)
+
+
+def test_the_paper_presets_run_for_a_step(brief, tmp_path):
+    step, out = ["--preset", "paper", "--method.iterations", "1"], ["--out", str(tmp_path)]
+    one = ["--epochs", "1", "--sets", "1", "--networks", "1"]
+    classification.main([*step, *one, *out])
+    record = record_of(tmp_path, "classification")
+    assert record.label == "datadam paper iterations=1"
+    assert record.protocol.network == "convnet-d3-w128-instance-relu-avg"
+    continual.main(["--buffer", "dm", *step, "--steps", "1", "--orders", "1", *out])
+    record = record_of(tmp_path, "continual")
+    assert record.protocol.network == "convnet-d3-w128-instance-relu-avg"
+    assert len(record.sets) == 1, "as published: one set for all orders"
+    distill_command.main([*step, "--out", str(tmp_path / "set.safetensors")])
+    config = SyntheticSet.load(tmp_path / "set.safetensors").made.config
+    assert config["network"] == "convnet-d3-w128-instance-relu-avg" and config["networks"] == 0
+
+
+SHARED = [
+    (["--dataset", "cifar11"], "unknown dataset 'cifar11'.*did you mean cifar10"),
+    (["--dataset", "_official"], "unknown dataset '_official'"),
+    (["--preset", "papre"], "unknown preset 'papre'.*did you mean paper"),
+    (["--ipc", "0"], "--ipc takes 1 or more"),
+    (["--ipc", "-3"], "--ipc takes 1 or more"),
+    (["--ipc", "1000"], "--ipc 1000 is more than the 116 images of class '8' of digits"),
+    (["--ipc", "two"], "Error parsing --ipc"),
+    (["--ipc"], "--ipc"),
+    (["--seed", "1.5"], "Error parsing --seed"),
+    (["--device", "cuda:7"], "device 'cuda:7' is not there; this machine has: cpu"),
+    (["--image-size", "32"], "digits has its own image size, 8; leave --image-size out"),
+    (["--image-size", "big"], "Error parsing --image-size"),
+    (["--dataset", "folder"], "give --image-size"),
+    (["--dataset", "folder", "--image-size", "4"], "--image-size 4: give 8 to 1024"),
+    (["--dataset", "folder", "--image-size", "8", "--data-root", "/none"], "cannot read.*none"),
+    (["--ipcs", "2"], "Unrecognized options: --ipcs"),
+    (["stray"], "Unrecognized.*stray"),
+    (["--method.powr", "2"], "Unrecognized.*--method.power FLOAT"),
+    (["--method.power", "0"], "power"),
+    (["--method.network", "convnet-batsch"], "'batsch'.*did you mean batch"),
+]
+NETWORK = [
+    (["--network", "convnet-w64-batsch"], "'batsch'.*did you mean batch"),
+    (["--network", "convent"], "unknown network 'convent'.*did you mean convnet"),
+    (["--network", ""], "unknown network ''"),
+    (["--judge", "tset"], "unknown judge 'tset'.*did you mean test"),
+]
+WRONG = {
+    continual: [
+        *SHARED,
+        *NETWORK,
         (["--buffer", "datadm"], "unknown buffer 'datadm'; accepted: datadam"),
         (["--buffer", "herdin"], "did you mean herding"),
-        (["--dataset", "cifar11"], "unknown dataset 'cifar11'.*did you mean cifar10"),
-        (["--network", "convnet-w64-batsch"], "'batsch'.*did you mean batch"),
-        (["--preset", "papre"], "unknown preset 'papre'.*did you mean paper"),
+        (["--buffer", "random", "--method.power", "2"], "Unrecognized.*--method.power"),
         (["--strategy", "retrian"], "unknown strategy 'retrian'.*did you mean retrain"),
-        (["--ipc", "0"], "--ipc takes 1 or more"),
-        (["--ipc", "1000"], "--ipc 1000 is more than the 116 images of class '8' of digits"),
+        (["--steps", "0"], "--steps 0 cannot be had with 10 classes"),
         (["--steps", "11"], "--steps 11 cannot be had with 10 classes; give 1 to 10"),
         (["--orders", "0"], "--orders 0 is no run"),
-        (["--device", "cuda:7"], "device 'cuda:7' is not there; this machine has: cpu"),
-        (["--ipcs", "2"], "Unrecognized options: --ipcs.*--ipc INT"),
-        (["--ipc", "two"], "Error parsing --ipc"),
-        (["--buffer", "datadam", "--method.powr", "2"], "Unrecognized.*--method.power FLOAT"),
-        (["--dataset", "folder", "--image-size", "8", "--data-root", "/none"], "cannot read.*none"),
+        (["--orders", "-1"], "--orders -1 is no run"),
+        (["--sets", "0"], "--sets 0 cannot be spread"),
+        (["--sets", "6"], "--sets 6 cannot be spread over the 5 orders"),
+        (["--logger", "cvs"], "unknown logger 'cvs'.*did you mean csv"),
     ],
-)
-def test_a_mistake_gets_one_line(args, says, fails, tmp_path):
-    import re
+    classification: [
+        *SHARED,
+        *NETWORK,
+        (["--method", "datadm"], "unknown method 'datadm'.*did you mean datadam"),
+        (["--sets", "0"], "--sets, --networks and --epochs take 1 or more"),
+        (["--networks", "0"], "take 1 or more"),
+        (["--epochs", "0"], "take 1 or more"),
+        (["--zca", "maybe"], "Unrecognized.*maybe"),
+    ],
+    distill_command: [*SHARED, (["--method", "dmm"], "unknown method 'dmm'.*did you mean dm")],
+}
 
-    error = fails(continual.main, [*args, "--out", str(tmp_path / "runs")])
+
+@pytest.mark.parametrize(
+    ("module", "args", "says"),
+    [(module, *case) for module, cases in WRONG.items() for case in cases],
+    ids=lambda part: part.__name__.split(".")[-2] if hasattr(part, "main") else None,
+)
+def test_a_wrong_value_gets_one_line(module, args, says, fails, tmp_path):
+    error = fails(module.main, [*args, "--out", str(tmp_path / "runs" / "x")])
     assert re.search(says, error), error
 
 
 def test_a_negative_value_is_a_value_and_no_flag():
-    flags = ["--method.networks", "-1"]
-    command, rest = overrides.parse(continual.Continual, ["--ipc", "2", *flags], prog="x")
-    assert command.ipc == 2 and rest == flags
-    assert overrides.configure("dm", "digits", 1, "laptop", rest, prog="x")[1] == {"networks": -1}
+    given = ["--method.networks", "-1"]
+    command, rest = flags.parse(continual.Continual, ["--ipc", "2", *given], prog="x")
+    assert command.ipc == 2 and rest == given
 
 
 def test_an_unusable_output_folder_is_said_before_the_work(fails, tmp_path):
@@ -134,6 +379,11 @@ def test_an_unusable_output_folder_is_said_before_the_work(fails, tmp_path):
         assert "cannot write" in fails(main, ["--out", str(tmp_path / "file" / "runs")])
     error = fails(distill_command.main, ["--out", str(tmp_path / "file" / "set.safetensors")])
     assert "choose another --out" in error
+    assert "is a folder" in fails(distill_command.main, ["--out", str(tmp_path)])
+    export = ["--export", str(tmp_path / "file" / "pictures")]
+    out = ["--out", str(tmp_path / "set.safetensors")]
+    assert "cannot write" in fails(distill_command.main, [*out, *export])
+    assert not (tmp_path / "set.safetensors").exists()
 
 
 def test_a_read_only_output_folder(fails, tmp_path):
@@ -148,12 +398,28 @@ def test_a_read_only_output_folder(fails, tmp_path):
         tmp_path.chmod(0o700)
 
 
-def test_a_folder_of_pictures_runs_end_to_end(tmp_path, capsys):
+def test_a_folder_of_pictures_runs_end_to_end(brief, tmp_path, capsys):
     root = write_tree(tmp_path / "pets", ("cat", "dog", "eel"), count=4)
     args = ["--dataset", "folder", "--data-root", str(root), "--image-size", "8", "--steps", "3"]
-    args += ["--orders", "1", "--strategy", "replay", "--out", str(tmp_path / "runs")]
-    continual.main(["--buffer", "herding", *args])
+    args += ["--orders", "1", "--network", "convnet-w8", "--out", str(tmp_path / "runs")]
+    continual.main(["--buffer", "herding", "--strategy", "replay", *args])
     assert "folder-pets, 3 steps, replay" in capsys.readouterr().out
+
+
+def test_the_row_that_a_command_prints_is_that_of_its_page(runs):
+    """The final accuracy in the table is the mean over sets, orders and networks."""
+    record = record_of(runs, method="random")
+    (page,) = pages([record], []).values()
+    sizes, matrices = record.results.sizes, record.results.matrices
+    finals = [
+        (order % 2, order, k, sum(a * n for a, n in zip(m[-1], sizes[order], strict=True)) / 596)
+        for order, own in enumerate(matrices)
+        for k, m in enumerate(own)
+    ]
+    from benchmarks.evidence import Run
+
+    mean = estimate(Run(*final) for final in finals).mean
+    assert page.frame.loc[0, "final"] == pytest.approx(mean, abs=6e-4)
 
 
 def test_a_process_ends_with_code_2_and_no_traceback():

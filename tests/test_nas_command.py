@@ -12,30 +12,35 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks import nas, report, tables
-from benchmarks.record import RESULTS, read
-from downstream import nas_service, space
+from benchmarks import contents
+from benchmarks.nas.__main__ import main
+from benchmarks.record import RESULTS, read, read_one
+from distill.runtime import identity
+from distill.runtime.seeding import derive
+from downstream.nas import service, space
 
 from conftest import write_tree
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["--networks", "4", "--epochs", "2", "--ipc", "2"]
 QUICK = ["--method.iterations", "4", "--method.networks", "2", "--method.network", "convnet-w8"]
+QUICK += ["--method.formation", "2"]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder with the records of three proxies over four networks."""
+    """A folder with the records of four proxies over four networks."""
     out = tmp_path_factory.mktemp("runs")
-    nas.main(["--proxy", "whole", "--networks", "4", "--out", str(out)])
-    for args in (["distilled", *QUICK], ["early-stopping"]):
-        nas.main(["--proxy", *args, *SMALL, "--out", str(out)])
+    main(["--proxy", "whole", "--networks", "4", "--out", str(out)])
+    for args in (["distilled", *QUICK, *SMALL], ["early-stopping", *SMALL]):
+        main(["--proxy", *args, "--out", str(out)])
+    main(["--proxy", "flops", "--networks", "4", "--out", str(out)])
     return out
 
 
-def record_of(runs, method):
-    (found,) = [r for r in read([runs / "records"]) if r.cell["method"] == method]
-    return found
+def record_of(runs, proxy):
+    (record,) = [r for r in read([runs / "records"]) if r.cell.proxy == proxy]
+    return record
 
 
 def truth_of(runs):
@@ -45,43 +50,57 @@ def truth_of(runs):
 
 def test_a_record_holds_all_that_made_it(runs):
     record = record_of(runs, "datadam")
-    assert record.kind == "nas" and record.protocol["networks"] == 4
-    assert record.protocol["truth"]["recipe"]["epochs"] == 20
-    assert record.protocol["truth"]["seed"] == 0
-    assert record.cell["recipe"]["epochs"] == 2 and record.cell["steps"] == 2
-    assert record.cell["variant"]["iterations"] == 4
-    assert record.cost["stored_images"] == 20 and record.cost["stored_bytes"] == 20 * 64 * 4
-    assert record.cost["seconds"].keys() == {"distil", "trials"}
-    found = record.metrics
-    assert found["names"] == [str(spec) for spec in space.sample("laptop", 4)]
-    assert found["truth"] == record_of(runs, "whole").metrics["accuracies"]
-    assert found["chosen"] in found["names"] and found["regret"] >= 0
-    assert found["top1"] == found["truth"][found["names"].index(found["chosen"])]
-    assert found["failed"] == {} and found["ranked"] == 4
-    assert [look[0] for look in found["growth"]] == [1, 2]
+    assert record.protocol.networks == 4 and record.protocol.trials is None
+    assert record.protocol.truth["recipe"]["epochs"] == 20 and record.protocol.truth["seed"] == 0
+    making = record.cell.making
+    assert making.config["iterations"] == 4 and (making.ipc, making.sets) == (2, 1)
+    assert record.cell.recipe.epochs == 2 and "flip" not in record.cell.recipe.operations
+    (used,) = record.sets
+    assert used.seed == derive(0, "set", 0) and used.images == record.results.images == 20
+    assert used.bytes == record.results.bytes == 20 * 64 * 4
+    assert record.cost.seconds["distill"] == pytest.approx(used.seconds, abs=0.01) != 0
+    results = record.results
+    assert results.names == [str(spec) for spec in space.sample("laptop", 4)]
+    assert results.truth == record_of(runs, "whole").results.scores
+    assert all(0 <= score <= 100 for score in results.scores) and results.failed == {}
+    assert all(seconds > 0 for seconds in results.seconds)
+
+
+def test_trials_on_a_formed_set_see_its_decoded_images(runs):
+    record = record_of(runs, "datadam")
+    assert record.cell.steps == 2 * -(-20 * 4 // 64)
+    assert [steps for steps, _ in record.results.looks[0]] == [1, 2, 4]
 
 
 def test_the_early_stopped_dataset_and_the_whole(runs):
     early, whole = record_of(runs, "early-stopping"), record_of(runs, "whole")
-    assert early.cell["steps"] == 2 and whole.cell["steps"] == 20 * 19
-    assert early.cost["stored_images"] == whole.cost["stored_images"] == 1201
-    assert whole.metrics["spearman"][0] == 1.0 and whole.metrics["regret"] == 0.0
-    assert early.cell["ipc"] is whole.cell["ipc"] is None
+    assert early.cell.steps == 2 and whole.cell.steps == 20 * 19
+    assert early.results.images == whole.results.images == 1201
+    assert whole.results.scores == whole.results.truth
+    assert early.cell.making is whole.cell.making is None and early.sets == whole.sets == []
+
+
+def test_the_size_of_a_network_is_ranked_without_a_trial(runs):
+    record = record_of(runs, "flops")
+    assert record.results.scores == record.results.flops
+    assert record.results.truth == record_of(runs, "whole").results.truth
+    assert record.results.seconds == [None] * 4 and record.results.looks == [[]] * 4
+    assert record.protocol_key == record_of(runs, "datadam").protocol_key
+    assert not list((runs / "trials").glob("*flops*"))
 
 
 def test_the_table_shows_the_cell_beside_the_others(runs, capsys):
-    nas.main(["--proxy", "early-stopping", *SMALL, "--out", str(runs)])
+    main(["--proxy", "early-stopping", *SMALL, "--out", str(runs)])
     printed = capsys.readouterr()
     assert psutil.Process().children(recursive=True) == []
-    assert nas_service.listening(psutil.Process()) == set()
+    assert service.listening(psutil.Process()) == set()
     assert "done already" in printed.err and "loading NNI" not in printed.err
     rows = [line for line in printed.out.splitlines() if line.startswith("| ->")]
     assert len(rows) == 3 and all(" early-stopping " in row for row in rows)
-    label = "datadam iterations=4 network=convnet-w8 networks=2 ipc=2"
-    assert printed.out.count(f" {label} ") == 3 and printed.out.count(" whole ") >= 2
+    label = "datadam formation=2 iterations=4 network=convnet-w8 networks=2 ipc=2"
+    assert printed.out.count(f" {label} ") == 3
     figures = re.findall(r"figure: (\S+)", printed.out)
-    assert len(figures) == 3
-    assert all(Path(f).read_bytes().startswith(b"\x89PNG") for f in figures)
+    assert len(figures) == 3 and all(Path(figure).exists() for figure in figures)
 
 
 def test_the_pages_of_results_take_these_records(runs, tmp_path):
@@ -90,38 +109,69 @@ def test_the_pages_of_results_take_these_records(runs, tmp_path):
     (results / "reported.csv").write_bytes((RESULTS / "reported.csv").read_bytes())
     for path in (runs / "records").glob("*.json"):
         (results / "records" / path.name).write_bytes(path.read_bytes())
-    assert tables.main(tables.Tables(results=results)) == 0
-    names = sorted(p.name for p in (results / "figures").iterdir())
-    assert [n.rsplit("-", 1)[1] for n in names] == ["correlation.png", "growth.png", "scatter.png"]
-    (page,) = (results / "tables").glob("nas-digits-laptop-4networks-*.md")
-    assert "Spearman, top 20 %" in page.read_text()
-    assert report.stale(results) == []
+    contents.Contents(results).regenerate()
+    page = (results / "tables" / "nas-digits-4-networks.md").read_text()
+    assert "Spearman, top 20 %" in page and "python -m benchmarks.nas --proxy flops" in page
+    assert contents.Contents(results).stale() == []
 
 
-def test_a_search_trains_what_it_found_on_the_whole_dataset(runs, tmp_path):
-    args = ["--proxy", "random", "--ipc", "1", "--epochs", "1", "--trials", "6"]
-    nas.main([*args, "--strategy", "evolution", "--out", str(tmp_path)])
+def test_another_seed_of_the_whole_dataset_has_the_ground_truth_of_the_first(runs, tmp_path):
+    args = ["--proxy", "whole", "--networks", "2", "--seed", "1", "--out", str(tmp_path)]
+    main([*args, "--truth", str(truth_of(runs))])
+    (ceiling,) = read([tmp_path / "records"])
+    assert ceiling.results.truth == record_of(runs, "whole").results.scores[:2]
+    assert ceiling.results.scores != ceiling.results.truth
+    assert ceiling.protocol.truth == record_of(runs, "whole").protocol.truth
+
+
+def pets(folder):
+    """The flags for a small folder of pictures."""
+    root = write_tree(folder / "pets", ("cat", "dog", "eel"), count=4)
+    return ["--dataset", "folder", "--data-root", str(root), "--image-size", "8", "--ipc", "1"]
+
+
+def test_a_search_trains_its_best_five_on_the_whole_dataset(tmp_path):
+    args = [*pets(tmp_path), "--proxy", "random", "--epochs", "1", "--trials", "7"]
+    main([*args, "--strategy", "evolution", "--out", str(tmp_path)])
     (record,) = read([tmp_path / "records"])
-    found = record.metrics
-    assert record.kind == "nas-search" and record.protocol["trials"] == 6
-    assert len(found["names"]) == 6 and sum(t is not None for t in found["truth"]) == 5
-    assert found["top1"] == found["truth"][found["names"].index(found["chosen"])] is not None
+    assert record.protocol.trials == 7 and record.protocol.networks is None
+    pairs = list(zip(record.results.scores, record.results.truth, strict=True))
+    best = [score for score, truth in pairs if truth is not None]
+    others = [score for score, truth in pairs if truth is None]
+    assert (len(best), len(others)) == (5, 2) and min(best) >= max(others)
 
 
-def test_a_ground_truth_of_another_protocol_is_refused(runs, tmp_path, fails):
-    (tmp_path / "x.json").write_text(
-        truth_of(runs).read_text().replace('"epochs": 20', '"epochs": 9')
-    )
-    args = [*SMALL, "--proxy", "random", "--out", str(tmp_path), "--truth"]
-    said = fails(nas.main, [*args, str(tmp_path / "x.json")])
-    assert "made under another protocol: its recipe.epochs is 9, here it is 20" in said
-    other = json.loads(truth_of(runs).read_text())
-    other["protocol"]["truth"]["data_digest"] = "0"
-    (tmp_path / "y.json").write_text(json.dumps(other))
-    assert "its data_digest is 0" in fails(nas.main, [*args, str(tmp_path / "y.json")])
+def rewritten(path, folder, **truth):
+    """The record at `path` as a run under another protocol would have written it."""
+    content = json.loads(path.read_text())
+    content.pop("digest")
+    content["protocol"]["truth"] |= truth
+    text = json.dumps(content, sort_keys=True)
+    copy = folder / "other.json"
+    copy.write_text(json.dumps({**content, "digest": identity.digest(text.encode())}))
+    return str(copy)
+
+
+def test_a_ground_truth_of_other_trials_is_refused_with_the_first_difference(runs, tmp_path, fails):
+    args = [*SMALL, "--proxy", "random", "--out", str(tmp_path / "out"), "--truth"]
+    recipe = read_one(truth_of(runs)).protocol.truth["recipe"]
+    other = rewritten(truth_of(runs), tmp_path, recipe={**recipe, "epochs": 9})
+    said = fails(main, [*args, other])
+    assert "is the ground truth of other trials (recipe.epochs: 9, not 20)" in said
+    said = fails(main, [*args, rewritten(truth_of(runs), tmp_path, version=0)])
+    assert "(version: 0, not 1)" in said
     (proxy,) = (runs / "records").glob("*-datadam-*.json")
-    assert "is not a record of --proxy whole" in fails(nas.main, [*args, str(proxy)])
-    assert "none.json is not a record" in fails(nas.main, [*args, str(tmp_path / "none.json")])
+    assert "takes a record of --proxy whole" in fails(main, [*args, str(proxy)])
+    assert "none.json is not a record" in fails(main, [*args, str(tmp_path / "none.json")])
+
+
+def test_a_changed_ground_truth_is_refused_by_name(runs, tmp_path, fails):
+    text = truth_of(runs).read_text()
+    accuracy = str(record_of(runs, "whole").results.scores[0])
+    (tmp_path / "x.json").write_text(text.replace(accuracy, "99.0"))
+    args = [*SMALL, "--proxy", "random", "--out", str(tmp_path / "out"), "--truth"]
+    said = fails(main, [*args, str(tmp_path / "x.json")])
+    assert "x.json is not a record to build on" in said and "it was changed" in said
 
 
 @pytest.mark.parametrize(
@@ -138,6 +188,8 @@ def test_a_ground_truth_of_another_protocol_is_refused(runs, tmp_path, fails):
         (["--networks", "few"], "--networks few: give a number"),
         (["--epochs", "0"], "--epochs 0 is no training"),
         (["--proxy", "whole", "--epochs", "9"], "--epochs is for the other proxies"),
+        (["--proxy", "flops", "--epochs", "9"], "--epochs is for proxies .* flops trains nothing"),
+        (["--proxy", "flops", "--strategy", "tpe"], "--strategy tpe is for proxies .* takes grid"),
         (["--trials", "5"], "--trials 5 is for a search; grid takes --networks"),
         (["--strategy", "tpe", "--networks", "5"], "tpe takes --trials"),
         (["--strategy", "tpe", "--trials", "1"], "--trials 1: give a number from 2 to 720"),
@@ -148,7 +200,7 @@ def test_a_ground_truth_of_another_protocol_is_refused(runs, tmp_path, fails):
     ],
 )
 def test_a_mistake_gets_one_line(args, says, fails, tmp_path):
-    error = fails(nas.main, [*args, "--out", str(tmp_path / "runs")])
+    error = fails(main, [*args, "--out", str(tmp_path / "runs")])
     assert re.search(says, error), error
 
 
@@ -169,18 +221,19 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_was(runs, tmp_path, capsys)
     (ledger,) = ledgers
     before = ledger.read_bytes()
     assert 2 <= before.count(b"\n") < 5
-    nas.main([*args, "--out", str(tmp_path)])
+    main([*args, "--out", str(tmp_path)])
     assert re.search(r"[1-3] networks to train.* [1-3] are done already", capsys.readouterr().err)
     assert ledger.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
     assert ledger.read_bytes().count(b"\n") == 5
-    nas.main([*args, "--out", str(tmp_path / "unbroken")])
+    main([*args, "--out", str(tmp_path / "unbroken")])
     broken, unbroken = (read([f / "records"])[0] for f in (tmp_path, tmp_path / "unbroken"))
-    assert broken.metrics == unbroken.metrics
+    for part in ("names", "scores", "truth", "looks"):
+        assert getattr(broken.results, part) == getattr(unbroken.results, part)
 
 
 def test_a_folder_of_pictures_can_be_a_proxy(tmp_path):
-    root = write_tree(tmp_path / "pets", ("cat", "dog", "eel"), count=4)
-    args = ["--dataset", "folder", "--data-root", str(root), "--image-size", "8", "--ipc", "1"]
-    nas.main([*args, "--proxy", "random", "--networks", "3", "--out", str(tmp_path / "runs")])
+    args = [*pets(tmp_path), "--proxy", "random", "--networks", "3"]
+    main([*args, "--out", str(tmp_path / "runs")])
     (record,) = read([tmp_path / "runs" / "records"])
-    assert record.protocol["dataset"] == "folder-pets" and record.metrics["ranked"] == 3
+    assert record.protocol.dataset.name == "folder-pets"
+    assert len(record.results.scores) == 3 and None not in record.results.truth

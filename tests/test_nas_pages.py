@@ -1,122 +1,298 @@
-"""What results/ shows of architecture search."""
+"""What results/ shows of architecture search: pages, and the data that the figures show."""
 
-import pandas as pd
+import dataclasses
+
+import matplotlib.pyplot as plt
 import pytest
+from matplotlib.collections import PathCollection
 
-from benchmarks import nas_frames, pages, report
-from benchmarks.record import RESULTS, Record
-from downstream import ranking, space
+from benchmarks import evidence, reported
+from benchmarks.nas import facts, figures, rows
+from benchmarks.nas.page import pages
+from benchmarks.record import (
+    Cost,
+    Dataset,
+    Hardware,
+    Making,
+    Provenance,
+    Record,
+    SetUsed,
+    read_one,
+)
+from distill.train import Recipe
+from downstream.nas import space
 
 NAMES = [str(spec) for spec in space.every("laptop")[::18]]
 TRUTH = [float(place) for place in range(40)]
+HARDWARE = Hardware(cpu="x", cores=2, threads=1, device="cpu", gpu=None)
 
 
-def record(method, accuracies, seed=0, ipc=50, dataset="cifar10"):
-    found = ranking.compare(accuracies, TRUTH, [1] * 40)
+def record(
+    proxy, scores, *, label=None, ipc=50, seed=0, steps=80, dataset="cifar10", trials=None, **truth
+):
+    """A record of `proxy`; ipc None: it has no images of its own."""
+    free = proxy in ("parameters", "flops")
+    made = ipc is not None and not free and proxy not in ("whole", "early-stopping")
+    making = Making(method=proxy, version=1, config={}, ipc=ipc or 1, seed=seed, sets=1)
+    known = TRUTH if trials is None else [t if t > 34 else None for t in TRUTH]
     return Record(
         kind="nas",
-        protocol={
-            "dataset": dataset,
-            "space": "laptop",
-            "networks": 40,
-            "truth": {"seed": 0, "recipe": {"epochs": 1, "batch": 64}},
-        },
-        cell={
-            "method": method,
-            "ipc": ipc,
-            "variant": {},
-            "steps": 80,
-            "seed": seed,
-            "strategy": "grid",
-        },
-        metrics=found
-        | {
-            "chosen": NAMES[found["chosen"]],
-            "chosen_parameters": 7,
-            "chosen_flops": 2_000_000,
-            "failed": {},
-            "growth": [[5, 0.5, 0.4, 0.6], [80, 0.9, 0.8, 1.0]],
-            "names": NAMES,
-            "accuracies": accuracies,
-            "truth": TRUTH,
-        },
-        cost={
-            "seconds": {"distil": 60.0, "trials": 90.0},
-            "stored_images": 500,
-            "stored_bytes": 2048,
-        },
-        provenance={"command": f"python -m {method}", "commit": "abcdef123456", "clean": True},
+        version=facts.VERSION,
+        label=label or proxy,
+        protocol=facts.Protocol(
+            dataset=Dataset(name=dataset, version=1, without=[], digest="d"),
+            space="laptop",
+            networks=None if trials else 40,
+            trials=trials,
+            truth={"version": 1, "seed": 0, "recipe": {"epochs": 1, "batch": 64}, **truth},
+        ),
+        cell=facts.Cell(
+            proxy=proxy,
+            making=making if made else None,
+            recipe=None if free else Recipe(epochs=40),
+            steps=None if free else steps,
+            strategy="evolution" if trials else "grid",
+            seed=seed,
+        ),
+        results=facts.Results(
+            names=NAMES,
+            scores=scores,
+            truth=known,
+            parameters=[7] * 40,
+            flops=[2_000_000] * 40,
+            looks=[[] if free or s is None else [(5, 1.0), (80, s)] for s in scores],
+            failed={n: "x" for n, s in zip(NAMES, scores, strict=True) if s is None},
+            seconds=[None if free else 2.25] * 40,
+            images=500,
+            bytes=2048,
+        ),
+        sets=[SetUsed(seed=1, digest="s", seconds=60.0, images=500, bytes=2048)] if made else [],
+        cost=Cost(seconds={"distill": 60.0, "trials": 90.0}, peak_mb=1),
+        provenance=Provenance(
+            command=f"python -m {proxy}",
+            date="2025-01-01",
+            commit="abcdef123456",
+            clean=True,
+            python="3",
+            versions={},
+            hardware=HARDWARE,
+        ),
     )
 
 
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def swapped(scores, first, second):
+    scores = list(scores)
+    scores[first], scores[second] = scores[second], scores[first]
+    return scores
+
+
+RECORDS = [
+    record("whole", TRUTH),
+    record("whole", swapped(TRUTH, 38, 39), seed=1),
+    record("datadam", TRUTH[::-1]),
+    record("random", [None, *swapped(TRUTH, 1, 20)[1:]]),
+    record("early-stopping", TRUTH),
+    record("parameters", TRUTH[::-1]),
+]
+
+
 @pytest.fixture(scope="module")
-def records():
-    return [
-        record("whole", TRUTH, ipc=None),
-        record("whole", TRUTH[1:] + TRUTH[:1], ipc=None, seed=1),
-        record("datadam", TRUTH[::-1]),
-        record("random", [None, *TRUTH[1:]]),
+def published():
+    return reported.read(reported.location())
+
+
+@pytest.fixture(scope="module")
+def page(published):
+    (page,) = pages(RECORDS, published).values()
+    return page
+
+
+def row(table, proxy):
+    return table.frame.set_index("proxy").loc[proxy]
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    for own in RECORDS:
+        assert read_one(own.write(tmp_path)) == own
+
+
+def test_rankings_and_searches_have_pages_of_their_own_with_names_for_people(published):
+    searches = [record("random", TRUTH, dataset="digits", trials=n) for n in (40, 30)]
+    other = record("random", TRUTH, dataset="digits")
+    assert list(pages([*searches, other], published)) == [
+        "nas-digits-40-networks",
+        "nas-search-digits-30-trials",
+        "nas-search-digits-40-trials",
     ]
 
 
-@pytest.fixture(scope="module")
-def page(records):
-    return pages.nas_page(records, report.published(RESULTS))
+def test_rows_stand_in_the_one_order_with_the_ceiling_marked(page):
+    assert list(page.tables[0].frame["proxy"]) == [
+        "random ipc=50",
+        "datadam ipc=50",
+        "parameters",
+        "early-stopping",
+        "whole (ground truth)",
+        "whole seed=1 (ceiling)",
+    ]
 
 
-def test_the_published_value_stands_beside_ours(page):
-    shown = page.tables[0].set_index("proxy")
-    assert list(shown.index) == ["random ipc=50", "datadam ipc=50", "whole", "whole seed=1"]
-    assert shown.loc["datadam ipc=50", "Spearman, all"] == "-1.00 [-1.00, -1.00]"
-    assert shown.loc["datadam ipc=50", "reported"] == "0.72"
-    assert shown.loc["datadam ipc=50", "reported, top 20 %"] == "0.69"
-    assert shown.loc["random ipc=50", "reported"] == "0.70"
+def test_correlations_stand_with_their_interval_and_paired_difference(page):
+    shown = row(page.tables[0], "datadam ipc=50")
+    assert shown["Spearman, all"] == "-1.00 [-1.00, -1.00]"
+    assert shown["Spearman, all, minus random"].startswith("−1.9")
+    assert shown["Spearman, top 20 %, minus random"] == "−2.00 [−2.00, −2.00]"
+    assert shown["without batch norm"] == "-1.00 [-1.00, -1.00]"
+    assert (shown["n"], shown["n, top 20 %"], row(page.tables[0], "random ipc=50")["n"]) == (
+        *(40, 8, 39),
+    )
+    assert row(page.tables[0], "random ipc=50")["Spearman, all, minus random"] == "–"
+
+
+def test_the_difference_is_over_the_networks_that_both_know(page):
+    shown = page.frame.set_index("proxy").loc["early-stopping"]
+    ours = evidence.correlation(TRUTH[1:], TRUTH[1:]).mean
+    others = evidence.correlation(swapped(TRUTH, 1, 20)[1:], TRUTH[1:]).mean
+    assert ours > others
+    assert shown["Spearman, all, minus random"] == pytest.approx(ours - others, abs=1e-4)
+    low, high = (shown[f"Spearman, all, minus random {end}"] for end in ("low", "high"))
+    assert low <= ours - others <= high
+
+
+def test_the_ground_truth_is_not_compared_with_itself_but_with_another_seed(page):
+    itself, ceiling = (
+        row(page.tables[0], f"whole {what}") for what in ("(ground truth)", "seed=1 (ceiling)")
+    )
+    assert itself["Spearman, all"] == "–" and ceiling["Spearman, all"].startswith("1.00 [")
+    for drawing in page.drawings.values():
+        assert "whole (ground truth)" not in set(drawing.frame["proxy"])
+        assert "whole seed=1 (ceiling)" in set(drawing.frame["proxy"])
+    assert row(page.tables[1], "whole seed=1 (ceiling)")["regret"] == 1.0
+
+
+def test_random_images_of_another_number_or_training_are_no_reference():
+    few, many = record("random", TRUTH, ipc=1, steps=40), record("random", TRUTH, ipc=50)
+    longer = dataclasses.replace(few, cell=dataclasses.replace(few.cell, recipe=Recipe(epochs=9)))
+    ours = record("datadam", TRUTH, ipc=1, steps=160)
+    assert rows.reference(ours, [many, few]) is few
+    assert rows.reference(ours, [many, longer]) is None
+    early = record("early-stopping", TRUTH, steps=40)
+    assert rows.reference(early, [many, few]) is few
+    assert rows.reference(record("flops", TRUTH), [few, many]) is many
+    assert rows.reference(many, [few, many]) is None
+
+
+def test_two_rows_never_have_one_label():
+    twins = [record("dm", TRUTH), record("dm", TRUTH, steps=160)]
+    assert list(rows.row_labels(twins).values()) == ["dm ipc=50 80 steps", "dm ipc=50 160 steps"]
+    older = record("dm", TRUTH)
+    making = dataclasses.replace(older.cell.making, version=2)
+    newer = dataclasses.replace(older, cell=dataclasses.replace(older.cell, making=making))
+    names = list(rows.row_labels([older, newer]).values())
+    assert names == ["dm ipc=50 80 steps version 1", "dm ipc=50 80 steps version 2"]
+
+
+def test_the_published_figure_stands_beside_ours_with_its_scale(page):
+    shown = row(page.tables[0], "datadam ipc=50")
+    assert shown["Spearman, all, reported"] == "0.72"
+    assert shown["Spearman, top 20 %, reported"] == "0.69"
+    assert row(page.tables[0], "random ipc=50")["Spearman, all, reported"] == "0.70"
     assert "another scale" in page.note
+    assert "Spearman, all, verdict" not in page.tables[0].frame
 
 
-def test_nothing_is_reported_for_another_dataset(records):
-    of_digits = [record("random", TRUTH, dataset="digits")]
-    page = pages.nas_page(of_digits, report.published(RESULTS))
-    assert "reported" not in page.tables[0] and "another scale" not in page.note
+def test_nothing_is_reported_for_another_dataset_or_number_of_images(published):
+    for other in ({"dataset": "digits"}, {"ipc": 10}):
+        (page,) = pages([record("random", TRUTH, **other)], published).values()
+        assert not any("reported" in column for column in page.tables[0].frame)
+        assert "another scale" not in page.note
 
 
 def test_what_was_chosen_and_what_it_cost(page):
-    row = page.tables[1].set_index("proxy").loc["datadam ipc=50"]
-    assert row["top-1"] == 0.0 and row["regret"] == 39.0 and row["chosen"] == NAMES[0]
-    assert (row["images"], row["KB"], row["minutes"], row["distil min"]) == (500, 2.0, 1.5, 1.0)
-    assert row["MFLOPs"] == 2.0
-
-
-def test_the_ground_truth_is_not_compared_with_itself_but_with_another_seed(records, page):
-    names = [nas_frames.proxy(r) for r in nas_frames.compared(records)]
-    assert "whole" not in names and "whole seed=1" in names
-    assert "whole" not in set(page.drawings["-scatter"].frame["proxy"])
-
-
-def test_failed_trials_are_not_drawn(page):
-    frame = page.drawings["-scatter"].frame
-    assert (frame["proxy"] == "random ipc=50").sum() == 39
-    assert (frame["proxy"] == "datadam ipc=50").sum() == 40
+    shown = row(page.tables[1], "datadam ipc=50")
+    assert shown["top-1"] == 0.0 and shown["regret"] == 39.0 and shown["chosen"] == NAMES[0]
+    assert (shown["images"], shown["KB"], shown["minutes"], shown["distill min"]) == (
+        *(500, 2.0, 1.5, 1.0),
+    )
+    assert shown["kFLOPs"] == 2000 and shown["commit"] == "abcdef1"
+    assert row(page.tables[1], "random ipc=50")["failed"] == 1
 
 
 def test_each_norm_has_a_correlation_of_its_own(page):
-    shown = page.tables[2].set_index("proxy")
-    assert shown.columns.tolist()[:2] == ["no norm", "batch norm"]
-    assert shown.loc["datadam ipc=50", "batch norm"] == "-1.00"
-    assert shown.loc["random ipc=50", "all but batch"] == "1.00"
-    assert nas_frames.among(pd.DataFrame({"accuracy": [1.0, 1.0], "truth": [1.0, 2.0]})) == "–"
+    shown = row(page.tables[2], "datadam ipc=50")
+    assert list(shown.index)[:2] == ["no norm", "batch norm"]
+    assert shown["batch norm"] == "-1.00 [-1.00, -1.00]"
+
+
+def test_a_search_shows_what_it_found(published):
+    (page,) = pages([record("random", TRUTH, ipc=50, trials=40)], published).values()
+    shown = row(page.tables[0], "random ipc=50 evolution")
+    assert (shown["trials"], shown["top-1"], shown["top-5"]) == (40, 39.0, 37.0)
+    assert page.drawings == {}
 
 
 def test_the_readme_shows_the_main_columns(page):
-    assert page.summary.columns.tolist() == [
+    assert page.summary[0].frame.columns.tolist() == [
         "proxy",
         "Spearman, all",
-        "without batch norm",
-        "reported",
+        "Spearman, all, minus random",
+        "Spearman, all, reported",
         "Spearman, top 20 %",
-        "reported, top 20 %",
+        "Spearman, top 20 %, minus random",
+        "Spearman, top 20 %, reported",
+        "without batch norm",
         "top-1",
         "regret",
         "images",
         "minutes",
     ]
+
+
+# ------------------------------------------------------------------ figures
+
+
+def test_the_correlation_figure_shows_values_intervals_and_published_figures(page):
+    frame = page.drawings["-correlation"].frame
+    figure = figures.correlation(frame)
+    places = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert places == list(page.frame["proxy"].drop(4))  # the ground truth alone is left out
+    for axis, share in zip(figure.axes, ("all networks", "top 20 %"), strict=True):
+        part = frame[frame["networks"] == share].set_index("proxy")
+        assert axis.get_title() == share
+        bars = {c.get_label(): c for c in axis.containers}
+        for proxy, own in part.iterrows():
+            point, _, (bar,) = bars[proxy].lines
+            assert point.get_xdata() == [own["value"]] and point.get_ydata() == [proxy]
+            (ends,) = bar.get_segments()
+            assert ends[:, 0].tolist() == pytest.approx([own["low"], own["high"]])
+        (crosses,) = [c for c in axis.collections if isinstance(c, PathCollection)]
+        assert sorted(crosses.get_offsets()[:, 0]) == sorted(part["reported"].dropna())
+
+
+def test_the_scatter_shows_every_trained_network_and_no_failed_one(page):
+    frame = page.drawings["-scatter"].frame
+    assert (frame["proxy"] == "random ipc=50").sum() == 39
+    assert (frame["proxy"] == "datadam ipc=50").sum() == 40
+    assert "parameters" not in set(frame["proxy"])
+    figure = figures.scatter(frame)
+    for axis in figure.axes:
+        part = frame[frame["proxy"] == axis.get_title()]
+        (points,) = axis.collections
+        assert sorted(map(tuple, points.get_offsets().tolist())) == sorted(
+            zip(part["accuracy"], part["truth"], strict=True)
+        )
+
+
+def test_the_growth_figure_shows_each_look(page):
+    frame = page.drawings["-growth"].frame
+    (axis,) = figures.growth(frame).axes
+    lines = {line.get_label(): line for line in axis.lines}
+    assert lines.keys() == set(frame["proxy"])
+    # The first look gives all networks one accuracy: nothing to correlate.
+    assert lines["datadam ipc=50"].get_xydata().tolist() == [[80.0, -1.0]]

@@ -5,6 +5,11 @@ import io
 from distill.runtime.progress import Progress, clock
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
 def test_a_log_shows_life_before_the_first_step_is_done():
     progress = Progress(io.StringIO())
     progress.every = 0.0
@@ -24,6 +29,49 @@ def test_a_log_is_not_flooded():
     for _ in range(1000):
         progress.advance()
     assert progress.stream.getvalue() == ""
+
+
+def test_a_terminal_line_is_written_over_and_leaves_nothing_of_a_longer_one():
+    progress = Progress(Terminal())
+    progress.every = 0.0
+    progress.start("steps", 2)
+    progress.advance(note="loss 1234567.8")
+    first = progress.stream.getvalue()
+    progress.advance(note="loss 1")
+    second = progress.stream.getvalue().removeprefix(first)
+    assert first.startswith("\rsteps  1/2") and "\n" not in first
+    assert second.startswith("\rsteps  2/2") and second.endswith("\n")
+    assert len(second.strip("\r\n")) >= len(first.strip("\r"))
+
+
+def test_what_is_said_has_a_line_of_its_own():
+    progress = Progress(Terminal())
+    progress.every = 0.0
+    progress.start("steps", 2)
+    progress.say("before")
+    progress.advance(note="loss 1")
+    progress.say("warning: a sign")
+    progress.advance(note="loss 0")
+    lines = progress.stream.getvalue().split("\n")
+    assert lines[0] == "before" and lines[1].startswith("\rsteps  1/2")
+    assert lines[2] == "warning: a sign" and lines[3].startswith("\rsteps  2/2")
+
+
+def test_the_last_step_is_shown_on_a_terminal_whenever_it_comes():
+    progress = Progress(Terminal())
+    progress.start("steps", 3)
+    for _ in range(3):
+        progress.advance()
+    assert "3/3" in progress.stream.getvalue()
+
+
+def test_without_a_stream_it_is_silent(capsys):
+    progress = Progress()
+    progress.start("steps", 1)
+    progress.advance(note="loss")
+    progress.say("a word")
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
 
 
 def test_times_are_read_at_a_glance():

@@ -1,8 +1,13 @@
+"""A small set: kept, exported, looked at, put together."""
+
+import dataclasses
 import errno
 import os
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from distill import datasets
 from distill.runtime.mistake import Mistake
@@ -10,53 +15,31 @@ from distill.synthetic import SyntheticSet, merge
 
 
 @pytest.fixture
-def made(digits, distil):
-    return distil("datadam", digits.train, 2)
+def small(digits, make):
+    return make("datadam", digits.train, 2)
 
 
-def test_a_set_comes_back_from_its_file(made, tmp_path):
-    made.save(tmp_path / "set.safetensors")
+def test_a_set_comes_back_from_its_file(small, tmp_path):
+    small.save(tmp_path / "set.safetensors")
     back = SyntheticSet.load(tmp_path / "set.safetensors")
-    assert torch.equal(back.images, made.images) and torch.equal(back.labels, made.labels)
-    assert back.classes == made.classes and back.made == made.made
+    assert torch.equal(back.images, small.images) and torch.equal(back.labels, small.labels)
+    assert back.classes == small.classes and back.made == small.made
+    assert back.formation == small.formation and back.digest() == small.digest()
 
 
-def test_it_says_how_it_was_made(made, digits):
-    assert made.made["method"] == "datadam" and made.made["dataset"] == "digits"
-    assert made.made["ipc"] == 2 and made.made["seed"] == 0
-    assert made.made["config"]["power"] == 4
-    assert made.made["digest"] == digits.train.digest()
-    assert made.made["normalisation"]["source"] == "fixed"
-    assert made.made["versions"]["torch"] == torch.__version__.split("+")[0]
+def test_it_is_a_torch_dataset(small):
+    loader = torch.utils.data.DataLoader(small, batch_size=4)
+    batches = list(loader)
+    assert sum(len(labels) for _, labels in batches) == len(small) == 20
+    images, labels = batches[0]
+    assert torch.equal(images, small.images[:4]) and labels.tolist() == [0, 0, 1, 1]
+    with pytest.raises(IndexError):
+        small[-1]
 
 
-def test_it_is_a_torch_dataset(made):
-    images, labels = next(iter(torch.utils.data.DataLoader(made, batch_size=4)))
-    assert images.shape == (4, 1, 8, 8) and labels.tolist() == [0, 0, 1, 1]
-
-
-@pytest.mark.parametrize("kept", [0, 5, 100, -1])
-def test_a_truncated_file_is_refused(made, tmp_path, kept):
+def test_a_full_disk_leaves_the_old_file(small, tmp_path, monkeypatch):
     path = tmp_path / "set.safetensors"
-    made.save(path)
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(Mistake, match="not a whole synthetic set"):
-        SyntheticSet.load(path)
-
-
-def test_a_missing_file_and_a_strange_one_are_refused(tmp_path):
-    import safetensors.torch
-
-    with pytest.raises(Mistake, match="no synthetic set at"):
-        SyntheticSet.load(tmp_path / "none")
-    safetensors.torch.save_file({"weights": torch.ones(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(Mistake, match="not a whole synthetic set"):
-        SyntheticSet.load(tmp_path / "other.safetensors")
-
-
-def test_a_full_disk_leaves_the_old_file(made, tmp_path, monkeypatch):
-    path = tmp_path / "set.safetensors"
-    made.save(path)
+    small.save(path)
     before = path.read_bytes()
 
     def full(_):
@@ -64,27 +47,108 @@ def test_a_full_disk_leaves_the_old_file(made, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(Mistake, match="No space left"):
-        merge([made, made]).save(path)
+        merge([small, small]).save(path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
-def test_exported_pictures_can_be_distilled_again(made, tmp_path):
-    made.export(tmp_path / "train")
-    made.export(tmp_path / "test")
+def test_exported_pictures_can_be_distilled_again(small, tmp_path):
+    small.export(tmp_path / "train")
+    small.export(tmp_path / "test")
     back = datasets.load("folder", root=tmp_path, size=8).train
-    assert back.classes == made.classes and len(back) == 20
-    clipped = made.images.clamp(0, 1).mul(255).round()
+    assert back.classes == small.classes and len(back) == 20
+    clipped = small.images.clamp(0, 1).mul(255).round()
     assert torch.equal(back.images[:, :1].float(), clipped)
 
 
-def test_the_grid_shows_every_image(made, tmp_path):
-    from PIL import Image
-
-    made.grid(tmp_path / "grid.png")
-    width, height = Image.open(tmp_path / "grid.png").size
-    assert (width, height) == (10 * 66 + 2, 2 * 66 + 2)
+def test_a_class_name_with_a_slash_is_no_folder_of_a_folder(small, tmp_path):
+    named = dataclasses.replace(small, classes=("a/b", *small.classes[1:])).only([0])
+    named.export(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a_b"]
 
 
-def test_bytes_are_counted_as_pixels_take_them(made, digits, distil):
-    assert made.stored_bytes == 20 * 64 * 4
-    assert distil("random", digits.train, 2).stored_bytes == 20 * 64
+def tiles(path, rows, columns, scale=8):
+    """The pictures of a grid, as they were before they were enlarged: [rows, columns, H, W]."""
+    sheet = np.asarray(Image.open(path).convert("L")).astype(int)
+    side = 8 * scale
+    assert sheet.shape == (rows * (side + 2) + 2, columns * (side + 2) + 2)
+    cut = [
+        [
+            sheet[2 + r * (side + 2) :, 2 + c * (side + 2) :][:side:scale, :side:scale]
+            for c in range(columns)
+        ]
+        for r in range(rows)
+    ]
+    return torch.tensor(np.array(cut))
+
+
+def test_the_grid_shows_every_image_in_a_column_a_class(digits, make, tmp_path):
+    small = make("random", digits.train, 2)
+    shuffled = torch.randperm(20, generator=torch.Generator().manual_seed(0))
+    mixed = dataclasses.replace(small, images=small.images[shuffled], labels=small.labels[shuffled])
+    mixed.grid(tmp_path / "grid.png")
+    shown = tiles(tmp_path / "grid.png", rows=2, columns=10)
+    for label in range(10):
+        own = mixed.images[mixed.labels == label]
+        expected = (own[:, 0] * 255).round().long()
+        assert torch.equal(shown[:, label], expected)
+
+
+def test_the_grid_squeezes_what_lies_outside_into_view(small, tmp_path):
+    one = small.only([4])
+    wide = dataclasses.replace(one, images=one.images * 20 - 5)
+    wide.grid(tmp_path / "grid.png")
+    (shown,) = tiles(tmp_path / "grid.png", rows=1, columns=2)
+    for picture, image in zip(shown, wide.images[:, 0], strict=True):
+        assert picture.min() == 0 and picture.max() == 255
+        inside = (picture > 0) & (picture < 255)
+        order = image[inside].argsort()
+        assert (picture[inside][order].diff() >= 0).all() and inside.float().mean() > 0.5
+
+
+def test_bytes_are_counted_as_pixels_take_them(small, digits, make):
+    assert small.stored_bytes == 20 * 64 * 4
+    assert make("random", digits.train, 2).stored_bytes == 20 * 64
+    nearly = make("random", digits.train, 1)
+    nearly.images[3, 0, 4, 4] += 0.3 / 255
+    assert nearly.stored_bytes == 10 * 64 * 4
+
+
+def test_a_merged_set_says_of_all_its_parts_how_they_were_made(digits, make):
+    parts = [make("dm", digits.train.only(classes), 2) for classes in ([7], [1, 4])]
+    merged = merge(parts)
+    assert merged.labels.tolist() == [7, 7, 1, 1, 4, 4]
+    assert torch.equal(merged.images, torch.cat([part.images for part in parts]))
+    assert merged.made.digests == {**parts[0].made.digests, **parts[1].made.digests}
+    assert merged.made.seconds == pytest.approx(sum(part.made.seconds for part in parts))
+    at_once = make("dm", digits.train.only([1, 4, 7]), 2)
+    assert merged.made.digests == at_once.made.digests
+    assert torch.allclose(merged.only([1, 4]).images, at_once.only([1, 4]).images, atol=1e-4)
+
+
+def test_sets_of_two_kinds_are_not_merged(digits, make):
+    part = digits.train.only([7])
+    first = make("random", part, 2)
+    others = [make("random", part, 1), make("random", part, 2, seed=1), make("herding", part, 2)]
+    others.append(dataclasses.replace(first, formation=2))
+    for other in others:
+        with pytest.raises(AssertionError, match="two kinds"):
+            merge([first, other])
+
+
+def test_a_part_of_a_set_takes_its_share_of_the_seconds_and_its_digests(small):
+    parts = [small.only([3]), small.only([0, 9])]
+    assert [part.labels.tolist() for part in parts] == [[3, 3], [0, 0, 9, 9]]
+    assert torch.equal(parts[0].images, small.images[6:8])
+    seconds = [part.made.seconds for part in parts]
+    assert seconds == pytest.approx([0.1 * small.made.seconds, 0.2 * small.made.seconds])
+    assert [list(part.made.digests) for part in parts] == [["3"], ["0", "9"]]
+
+
+def test_the_digest_sees_pixels_labels_and_formation(small):
+    brighter = dataclasses.replace(small, images=small.images + 1e-6)
+    relabelled = dataclasses.replace(small, labels=small.labels.flip(0))
+    formed = dataclasses.replace(small, formation=2)
+    digests = {s.digest() for s in (small, brighter, relabelled, formed)}
+    assert len(digests) == 4
+    slower = dataclasses.replace(small, made=dataclasses.replace(small.made, seconds=1e6))
+    assert slower.digest() == small.digest()

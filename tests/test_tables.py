@@ -1,213 +1,244 @@
+"""What results/ holds: fresh after it is made, and what is stale or damaged is named."""
+
 import dataclasses
+import json
 import re
 import shutil
 
-import pandas as pd
 import pytest
 
-from benchmarks import figures, frames, pages, report, tables
-from benchmarks.pages import Drawing, describe
-from benchmarks.record import Record, read
-from benchmarks.tables import RESULTS, Tables
+from benchmarks import figures, tables
+from benchmarks.contents import Contents
+from benchmarks.record import RESULTS
+from benchmarks.tables import Tables
+from distill.runtime.flags import cli
 from distill.runtime.mistake import Mistake
 
+from records import classification_record, continual_record, cost_record
 
-def record(method="random", ipc=1, shift=0.0, **protocol):
-    curves = [[90.0 + shift, 60.0 + shift], [92.0 + shift, 62.0 + shift]]
-    return Record(
-        kind="continual",
-        protocol={
-            "dataset": "digits",
-            "steps": 2,
-            "strategy": "retrain",
-            "orders": 2,
-            "networks": 1,
-            "network": "convnet",
-            "recipe": {"epochs": 3, "batch": 256},
-            "seed": 0,
-            **protocol,
-        },
-        cell={"method": method, "ipc": ipc, "preset": "laptop", "variant": {}, "config": {}},
-        metrics={
-            "final": 61.0 + shift,
-            "final_std": 1.0,
-            "final_std_orders": 1.0,
-            "final_std_networks": 0.0,
-            "incremental": 76.0,
-            "forgetting": 30.0,
-            "backward_transfer": -30.0,
-            "curves": curves,
-        },
-        cost={
-            "seconds": {"train": 2.0},
-            "stored_images": 10 * ipc,
-            "stored_bytes": 640 * ipc,
-        },
-        provenance={"command": f"python -m {method}", "commit": "abcdef123456", "clean": True},
-    )
+PAGE = "continual-digits-2-steps-retrain"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A results folder with records of three pages, and all that is made of them."""
+    folder = tmp_path_factory.mktemp("whole") / "results"
+    folder.mkdir()
+    shutil.copy(RESULTS / "reported.csv", folder)
+    records = [continual_record(), continual_record("datadam", drawn=1)]
+    for record in [*records, classification_record(), cost_record()]:
+        record.write(folder / "records")
+    assert tables.main(Tables(results=folder)) == 0
+    return folder
 
 
 @pytest.fixture
-def results(tmp_path):
-    """A results folder with records of two protocols, and its tables and figures."""
-    tmp_path = tmp_path / "results"
-    tmp_path.mkdir()
-    shutil.copy(RESULTS / "reported.csv", tmp_path)
-    for each in (record(), record("datadam", shift=9.0), record("datadam", 2), record(steps=1)):
-        each.write(tmp_path / "records")
-    assert tables.main(Tables(results=tmp_path)) == 0
-    return tmp_path
+def results(whole, tmp_path):
+    """A copy of it to work in."""
+    return shutil.copytree(whole, tmp_path / "results")
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def stale(results):
+    return [path.relative_to(results).as_posix() for path in Contents(results).stale()]
 
 
 def test_the_committed_tables_and_figures_are_fresh():
-    assert report.stale(RESULTS) == []
+    assert Contents(RESULTS).stale() == []
 
 
-def test_a_record_comes_back_from_its_file(tmp_path):
-    path = record().write(tmp_path)
-    assert read([tmp_path]) == [record()]
-    assert record().write(tmp_path) == path and len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_file_that_is_no_record_is_named(tmp_path):
-    (tmp_path / "x.json").write_text('{"kind": 1')
-    with pytest.raises(Mistake, match="x.json is not a record"):
-        read([tmp_path])
-
-
-def test_no_table_mixes_two_protocols(results):
-    found = sorted(p.name for p in (results / "tables").glob("*.md"))
-    assert len(found) == 2 and found[0].startswith("continual-digits-1steps-retrain-")
-    text = (results / "tables" / found[1]).read_text()
-    assert len(re.findall(r"^\| +1 \| random ", text, re.MULTILINE)) == 1
-    assert dataclasses.replace(record(), version=2).protocol_key != record().protocol_key
-
-
-def test_the_table_holds_what_the_records_say(results):
-    (path,) = (results / "tables").glob("*2steps*.md")
-    text = path.read_text()
-    summary = [line for line in text.splitlines() if line.startswith("|")][:4]
-    assert [cell.strip() for cell in summary[0].split("|")[1:-1]] == [
-        "images per class",
-        "random",
-        "datadam",
-    ]
-    assert [c.strip() for c in summary[2].split("|")[1:-1]] == ["1", "61.0 ± 1.0", "70.0 ± 1.0"]
-    assert [c.strip() for c in summary[3].split("|")[1:-1]] == ["2", "–", "61.0 ± 1.0"]
-    assert "    python -m datadam" in text and "abcdef1" in text
-
-
-def test_check_names_what_is_stale_and_regenerating_mends_it(results, capsys):
+def test_all_is_fresh_once_it_is_made_and_making_it_again_changes_nothing(results, capsys):
+    assert stale(results) == []
+    before = files(results)
+    assert tables.main(Tables(results=results)) == 0 and capsys.readouterr().out == ""
     assert tables.main(Tables(check=True, results=results)) == 0
-    record("datadam", shift=5.0).write(results / "records")
-    (results / "tables" / "old.md").write_text("nothing makes this")
+    assert files(results) == before
+    manifest = json.loads((results / "generated.json").read_text())
+    made = {p.relative_to(results).as_posix() for p in results.glob("[tf]*s/*")}
+    assert manifest.keys() == made and f"figures/{PAGE}.png" in made and len(made) == 7
+
+
+def test_the_same_records_make_the_same_files_elsewhere(whole, tmp_path):
+    """Whatever order they were written in: a fresh clone is not stale."""
+    folder = tmp_path / "results"
+    shutil.copytree(whole / "records", folder / "records")
+    shutil.copy(whole / "reported.csv", folder)
+    tables.main(Tables(results=folder))
+    theirs = {p.relative_to(whole): text for p, text in files(whole).items()}
+    assert {p.relative_to(folder): text for p, text in files(folder).items()} == theirs
+
+
+@pytest.mark.parametrize("name", [f"tables/{PAGE}.md", f"tables/{PAGE}.csv", f"figures/{PAGE}.png"])
+@pytest.mark.parametrize("change", ["flip", "cut", "delete"])
+def test_a_changed_file_is_named_and_mended(results, name, change, capsys):
+    path, before = results / name, files(results)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content if change == "flip" else content[:-3])
+    if change == "delete":
+        path.unlink()
+    now = files(results)
     assert tables.main(Tables(check=True, results=results)) == 1
     said = capsys.readouterr().err
-    assert "old.md" in said and said.count("2steps") == 3
+    assert said == f"stale: {path}; run python -m benchmarks.tables\n"
+    assert files(results) == now, "a check writes nothing"
     tables.main(Tables(results=results))
-    assert tables.main(Tables(check=True, results=results)) == 0
-    assert not (results / "tables" / "old.md").exists()
+    assert capsys.readouterr().out == f"{path}\n" and files(results) == before
 
 
-def test_a_figure_edited_by_hand_or_of_other_data_is_stale(results):
-    (path,) = (results / "figures").glob("*2steps*.png")
-    frame = frames.curve_frame([record(shift=1.0)])
-    path.write_bytes(figures.draw(Drawing("curves", frame, describe(record()))))
-    assert report.stale(results) == [path]
+def test_a_changed_record_makes_its_own_page_stale_and_no_other(results):
+    continual_record("datadam", drawn=1, shift=1.0).write(results / "records")
+    of_page = [f"figures/{PAGE}.png", f"tables/{PAGE}.csv", f"tables/{PAGE}.md"]
+    assert stale(results) == of_page
+    tables.main(Tables(results=results))
+    assert stale(results) == []
 
 
-def test_the_readme_shows_the_summary(results):
-    (path,) = (results / "tables").glob("*2steps*.md")
-    readme = results.parent / "README.md"
-    readme.write_text(f"before\n<!-- table {path.stem} -->\n<!-- end -->\nafter\n")
-    try:
-        assert report.stale(results) == [readme]
-        tables.main(Tables(results=results))
-        text = readme.read_text()
-        assert text.startswith("before\n") and text.endswith("<!-- end -->\nafter\n")
-        assert "61.0 ± 1.0 | 70.0 ± 1.0" in text and report.stale(results) == []
-    finally:
-        readme.unlink()
+def test_a_figure_of_other_data_is_stale_though_the_manifest_knows_its_bytes(results):
+    contents = Contents(results)
+    (path,) = contents.drawings
+    drawing = contents.drawings[path]
+    other = dataclasses.replace(drawing, frame=drawing.frame.assign(accuracy=1.0))
+    contents.drawings[path] = other
+    contents.regenerate()
+    assert stale(results) == [f"figures/{PAGE}.png"]
+    assert figures.digest(other) != figures.digest(drawing)
 
 
-def test_classes_seen_are_counted_from_uneven_steps():
-    frame = frames.curve_frame([record(steps=3)])
-    assert sorted(frame["classes"].unique())[:2] == [4, 7]
+def test_a_file_of_a_user_s_own_survives_and_is_not_called_stale(results):
+    own = [results / "tables" / "mine.md", results / "figures" / "mine.png", results / "notes.txt"]
+    for path in own:
+        path.write_text("mine")
+    assert stale(results) == []
+    continual_record("dm", 2).write(results / "records")
+    tables.main(Tables(results=results))
+    assert [path.read_text() for path in own] == ["mine"] * 3
 
 
-def test_the_verdict_is_computed_by_its_rule():
-    assert frames.verdict(31.4, 0.8, 32.0, 1.2) == "agrees"
-    assert frames.verdict(29.0, 0.8, 32.0, 1.2) == "below by 3.0"
-    assert frames.verdict(40.0, 0.5, 32.0, float("nan")) == "above by 8.0"
-    assert frames.verdict(40.0, 0.5, float("nan"), float("nan")) == ""
+def test_what_nothing_makes_any_more_is_removed_unless_it_was_changed(results, capsys):
+    for path in (results / "records").glob("continual-*.json"):
+        path.unlink()
+    mine = results / "tables" / f"{PAGE}.csv"
+    mine.write_text("my own now")
+    assert stale(results) == [f"figures/{PAGE}.png", f"tables/{PAGE}.md"]
+    tables.main(Tables(results=results))
+    assert not (results / "figures" / f"{PAGE}.png").exists()
+    assert not (results / "tables" / f"{PAGE}.md").exists()
+    assert mine.read_text() == "my own now" and stale(results) == []
+    assert PAGE not in (results / "generated.json").read_text()
+    tables.main(Tables(results=results))
+    assert mine.exists()
 
 
-def test_variants_of_a_method_have_rows_of_their_own():
-    changed = dataclasses.replace(
-        record("datadam"), cell={**record("datadam").cell, "variant": {"power": 1}}
-    )
-    frame = frames.continual_frame([record("datadam"), changed, record()])
-    assert frame["buffer"].tolist() == ["random", "datadam", "datadam power=1"]
+def refused(results):
+    """The one line that both making and checking end with."""
+    lines = set()
+    for check in (True, False):
+        with pytest.raises(Mistake) as mistake:
+            tables.main(Tables(check=check, results=results))
+        lines.add(str(mistake.value))
+    (line,) = lines
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"{",
+        b"[]",
+        b"1",
+        b"\xff\xfe",
+        b"[" * 100000,
+        b'{"tables/x.md": 1}',
+        b'{"records/x.json": {}}',
+        b'{"tables/..": {}}',
+        b'{"tables/../../x.md": {}}',
+        b'{"/etc/x.md": {}}',
+    ],
+)
+def test_a_damaged_manifest_is_named_and_nothing_is_removed(results, text):
+    (results / "generated.json").write_bytes(text)
+    before = files(results.parent)
+    assert f"{results / 'generated.json'} is damaged" in refused(results)
+    assert files(results.parent) == before
+
+
+def test_a_manifest_that_lists_a_folder_removes_none(results):
+    (results / "tables" / "mine.md").mkdir()
+    (results / "generated.json").write_text('{"tables/mine.md": {"bytes": "0"}}')
+    tables.main(Tables(results=results))
+    assert (results / "tables" / "mine.md").is_dir() and stale(results) == []
+
+
+def test_a_readme_that_is_no_text_is_named(results):
+    (results.parent / "README.md").write_bytes(b"\xff\xfe# title")
+    assert f"{results.parent / 'README.md'} is not UTF-8 text" in refused(results)
+
+
+def test_a_table_that_is_no_text_is_stale(results):
+    (results / "tables" / f"{PAGE}.md").write_bytes(b"\xff\xfe")
+    assert stale(results) == [f"tables/{PAGE}.md"]
+
+
+def test_a_bad_list_of_published_figures_is_named(results):
+    path = results / "reported.csv"
+    path.write_text(path.read_text().replace(",32.0,1.2,authors", ",thirty,1.2,authors", 1))
+    line = refused(results)
+    assert str(path) in line and "line 13, column 'value'" in line and "'thirty'" in line
 
 
 def test_a_wrong_results_folder(tmp_path):
-    with pytest.raises(Mistake, match="no reported.csv"):
-        tables.main(Tables(results=tmp_path))
+    assert f"no reported.csv in {tmp_path}; --results takes" in refused(tmp_path)
 
 
-def small_set(networks, iterations, *, power=None):
-    """The record of networks trained on a set that DataDAM made of CIFAR-10."""
-    variant = {"networks": networks, "iterations": iterations} | ({"power": power} if power else {})
-    return dataclasses.replace(
-        record("datadam"),
-        kind="classification",
-        protocol={
-            "dataset": "cifar10",
-            "zca": False,
-            "network": "convnet-w32",
-            "seeds": 2,
-            "networks": 2,
-        },
-        cell={
-            "method": "datadam",
-            "ipc": 1,
-            "variant": variant,
-            "config": {"real_batch": 128} | variant,
-        },
-        metrics={
-            "accuracy": 21.0,
-            "accuracy_std": 0.7,
-            "accuracies": [[20.0, 21.0], [21.0, 22.0]],
-        },
-        cost={"seconds": {"distil": 30.0, "train": 20.0}},
+def test_the_readme_shows_the_summary_between_its_markers(results):
+    readme = results.parent / "README.md"
+    marked = f"before\n<!-- table {PAGE} -->\nold\n<!-- end -->\nbetween\n"
+    marked += "<!-- table cost-step-cpu-2-threads -->\n<!-- end -->\nafter\n"
+    readme.write_text(marked)
+    assert Contents(results).stale() == [readme]
+    tables.main(Tables(results=results))
+    text = readme.read_text()
+    begin, summary, between, cost, after = (
+        part for piece in text.split("<!-- end -->\n") for part in piece.split(" -->\n")
     )
+    assert begin == f"before\n<!-- table {PAGE}" and after == "after\n"
+    assert between.startswith("between\n") and cost.startswith("| what ")
+    assert summary.startswith("Final accuracy (%) [95 % interval], n = 2 × 4 × 2")
+    page = (results / "tables" / f"{PAGE}.md").read_text()
+    assert summary in page and "Minus random, paired" in summary
+    assert stale(results) == [] and "README" not in (results / "generated.json").read_text()
 
 
-def test_classification_rows_stand_by_method_and_then_by_what_a_set_took():
-    chosen = {"method": "random", "ipc": 1, "variant": {}, "config": {}}
-    records = [
-        small_set(32, 300, power=1),
-        small_set(32, 1000),
-        small_set(32, 300),
-        small_set(0, 600),
-        dataclasses.replace(small_set(0, 0), cell=chosen),
-    ]
-    frame = frames.classification_frame(records, pd.DataFrame())
-    assert list(zip(frame["method"], frame["targets"], frame["steps"].fillna(0), strict=True)) == [
-        ("random", "", 0),
-        ("datadam", "fresh networks", 600),
-        ("datadam", "32 networks", 300),
-        ("datadam", "32 networks", 1000),
-        ("datadam power=1", "32 networks", 300),
-    ]
-    assert "nan" not in pages.markdown(frame).lower() and "<NA>" not in pages.markdown(frame)
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("<!-- table nothing -->\n<!-- end -->\n", f"asks for table 'nothing'.*there are:.*{PAGE}"),
+        (f"<!-- table {PAGE} -->\nprose\n", "not ended; put <!-- end -->"),
+        (f"<!-- table {PAGE} -->\n" * 2 + "prose\n<!-- end -->\n", "not ended; put <!-- end -->"),
+    ],
+)
+def test_a_marker_that_cannot_be_filled_is_refused(results, text, says):
+    readme = results.parent / "README.md"
+    readme.write_text(text)
+    line = refused(results)
+    assert str(readme) in line and re.search(says, line), line
+    assert readme.read_text() == text
 
 
-def test_accuracy_stands_against_the_seconds_of_one_set():
-    records = [small_set(0, 100), small_set(32, 300), small_set(32, 100, power=1), record()]
-    frame = frames.tradeoff_frame(records)
-    assert frame["targets"].tolist() == ["fresh", "32 bought"]
-    assert frame["seconds"].tolist() == [15.0, 15.0] and frame["steps"].tolist() == [100, 300]
-    assert frame["error"].round(3).tolist() == [0.5, 0.5]
-    picture = figures.draw(Drawing("tradeoff", frame, "costs"))
-    assert picture.startswith(b"\x89PNG")
+def test_a_page_says_what_it_was_made_with(whole):
+    text = (whole / "tables" / f"{PAGE}.md").read_text()
+    assert text.startswith("# digits, 2 steps, retrain: ")
+    assert "    python -m benchmarks.continual --method datadam\n" in text
+
+
+def test_the_flags_of_the_command(fails):
+    def main(args):
+        return tables.main(cli(Tables, args, prog="python -m benchmarks.tables"))
+
+    assert "Unrecognized options: --chek" in fails(main, ["--chek"])
+    assert "no reported.csv in nowhere" in fails(main, ["--results", "nowhere"])

@@ -8,7 +8,7 @@ import pandas as pd
 from benchmarks import beside, evidence
 from benchmarks.evidence import Estimate, Run
 from benchmarks.figures import in_order
-from benchmarks.page import Page, Table, interval, made_with, names_for_people
+from benchmarks.page import Page, Table, interval, labels, made_with, names_for_people
 from benchmarks.record import Record
 from benchmarks.reported import Reported
 
@@ -36,8 +36,9 @@ def _base(record: Record) -> str:
 
 
 def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
-    labels = in_order(r.label for r in records)
-    records = sorted(records, key=lambda r: (r.cell.making.ipc, labels.index(r.label), r.key))
+    named = labels(records)
+    order = in_order(named.values())
+    records = sorted(records, key=lambda r: (r.cell.making.ipc, order.index(named[r.key])))
     rows = [_row(record, records, reported) for record in records]
     texts = pd.DataFrame([_texts(row) for row in rows]).dropna(axis="columns", how="all")
     table = Table(texts, [record.key for record in records])
@@ -67,10 +68,12 @@ def runs(record: Record) -> list[Run]:
 
 def _difference(record: Record, records: Sequence[Record]) -> Estimate | None:
     making = record.cell.making
+    if making.method == REFERENCE:
+        return None
     others = [
         other
         for other in records
-        if other.label == REFERENCE != record.label
+        if other.cell.making.method == REFERENCE
         and (other.cell.making.ipc, other.cell.making.seed) == (making.ipc, making.seed)
     ]
     paired = [evidence.paired(runs(record), runs(other)) for other in others]
@@ -83,14 +86,14 @@ def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]
     accuracy = evidence.estimate(runs(record))
     return {
         "ipc": making.ipc,
-        "method": record.label,
+        "method": labels(records)[record.key],
         "accuracy": accuracy,
         f"minus {REFERENCE}": _difference(record, records),
         **beside.columns(
             reported,
             accuracy,
             experiment="classification",
-            dataset=protocol.dataset.name,
+            dataset=protocol.dataset,
             making=making,
             network=protocol.network,
             recipe=protocol.recipe,

@@ -15,6 +15,7 @@ from benchmarks.page import (
     Table,
     counts,
     interval,
+    labels,
     made_with,
     names_for_people,
 )
@@ -51,7 +52,9 @@ def _base(record: Record) -> str:
 
 
 def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
-    records = sorted(records, key=lambda r: (r.cell.making.ipc, _place(records, r), r.key))
+    named = labels(records)
+    order = in_order(named.values())
+    records = sorted(records, key=lambda r: (r.cell.making.ipc, order.index(named[r.key])))
     rows = [_row(record, records, reported) for record in records]
     frame = pd.DataFrame([_numbers(row) for row in rows])
     texts = pd.DataFrame([_texts(row) for row in rows]).dropna(axis="columns", how="all")
@@ -67,10 +70,6 @@ def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
         {"": Drawing(curves, curve_frame(records), title)},
         made_with(records),
     )
-
-
-def _place(records: Sequence[Record], record: Record) -> int:
-    return in_order(r.label for r in records).index(record.label)
 
 
 def _title(record: Record) -> str:
@@ -103,13 +102,13 @@ MEASURES: dict[str, Callable[[Any, list[int]], float | None]] = {
 
 def difference(record: Record, records: Sequence[Record]) -> Estimate | None:
     """The paired difference of the final accuracy to the reference buffer of the same size."""
-    if record.label == REFERENCE:
-        return None
     own, making = runs(record, metrics.final_accuracy), record.cell.making
+    if making.method == REFERENCE:
+        return None
     paired = [
         evidence.paired(own, runs(other, metrics.final_accuracy))
         for other in records
-        if other.label == REFERENCE
+        if other.cell.making.method == REFERENCE
         and (other.cell.making.ipc, other.cell.making.seed) == (making.ipc, making.seed)
     ]
     known = [estimate for estimate in paired if estimate is not None]
@@ -124,14 +123,14 @@ def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]
     }
     return {
         "ipc": making.ipc,
-        "buffer": record.label,
+        "buffer": labels(records)[record.key],
         **estimates,
         f"minus {REFERENCE}": difference(record, records),
         **beside.columns(
             reported,
             estimates["final"],
             experiment="continual",
-            dataset=protocol.dataset.name,
+            dataset=protocol.dataset,
             making=making,
             network=protocol.network,
             recipe=protocol.recipe,
@@ -186,7 +185,7 @@ def _summary(rows: Sequence[dict[str, Any]]) -> list[Table]:
     for row in rows:
         name = row["buffer"]
         wide["final"].setdefault(row["ipc"], {})[name] = interval(row["final"])
-        if name != REFERENCE:
+        if row[f"minus {REFERENCE}"] is not None:
             text = interval(row[f"minus {REFERENCE}"], signed=True)
             wide["difference"].setdefault(row["ipc"], {})[name] = text
     buffers = in_order(row["buffer"] for row in rows)
@@ -202,16 +201,16 @@ def _summary(rows: Sequence[dict[str, Any]]) -> list[Table]:
             {"images per class": ipc} | {b: by_ipc[ipc].get(b) for b in names}
             for ipc in sorted(by_ipc)
         ]
-        if names and (which == "final" or any(row["buffer"] == REFERENCE for row in rows)):
+        if names:
             tables.append(Table(pd.DataFrame(body), caption=captions[which]))
     return tables
 
 
 def curve_frame(records: Sequence[Record]) -> pd.DataFrame:
     """A row an ipc, buffer and step: ipc, buffer, classes seen, accuracy, low, high."""
-    rows = []
+    rows, named = [], labels(records)
     for record in records:
-        steps = record.protocol.steps
+        steps, ipc = record.protocol.steps, record.cell.making.ipc
         base, extra = divmod(_classes(record), steps)
         seen = 0
         for step in range(steps):
@@ -221,5 +220,5 @@ def curve_frame(records: Sequence[Record]) -> pd.DataFrame:
                 return metrics.seen_accuracy(matrix, sizes, step)
 
             at = evidence.estimate(runs(record, at_step))
-            rows.append((record.cell.making.ipc, record.label, seen, at.mean, at.low, at.high))
+            rows.append((ipc, named[record.key], seen, at.mean, at.low, at.high))
     return pd.DataFrame(rows, columns=["ipc", "buffer", "classes", "accuracy", "low", "high"])

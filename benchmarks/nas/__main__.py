@@ -94,17 +94,12 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
     """
     from benchmarks.nas import truth
     from benchmarks.nas.run import Ready
-    from benchmarks.record import RESULTS
     from downstream.nas import proxy
 
     about = shared.about(command)
     plan, label = planned(command, flags, about)
     comparison = proxy.preset(
-        command.preset,
-        about,
-        space=command.space,
-        networks=command.networks,
-        epochs=command.epochs,
+        command.preset, about, space=command.space, networks=command.networks, epochs=command.epochs
     )
     require_strategy(command)
     engine = checked_engine(command)
@@ -126,7 +121,7 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
         engine=engine,
         compute=compute,
         truth=settings,
-        known=truth.known(settings, command.truth, [RESULTS / "records", command.out / "records"]),
+        known=truth.known(settings, command.truth, shared.record_folders(command.out)),
     )
 
 

@@ -72,8 +72,7 @@ def growth(frame: pd.DataFrame) -> plt.Figure:
     """How Spearman's correlation grows with the training on the proxy.
 
     Args:
-        frame: a row a proxy and look: proxy, steps, spearman, low, high (the 95 % interval, drawn
-            as a band).
+        frame: a row a proxy and look: proxy, steps, spearman.
     """
     labels = in_order(frame["proxy"])
     colours, markers = palette(labels), dict(zip(labels, "osD^vPX*<>" * 3, strict=False))
@@ -82,7 +81,6 @@ def growth(frame: pd.DataFrame) -> plt.Figure:
         part = frame[frame["proxy"] == name].sort_values("steps")
         style = {"color": colours[name], "marker": markers[name], "markersize": 5}
         axis.plot(part["steps"], part["spearman"], label=name, **style)
-        axis.fill_between(part["steps"], part["low"], part["high"], color=colours[name], alpha=0.1)
     axis.set(xlabel="training steps on the proxy", ylabel="Spearman's correlation, all networks")
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda steps, place: f"{steps:g}")

@@ -14,9 +14,9 @@ from benchmarks.nas.rows import (
     correlation_frame,
     growth_frame,
     is_truth,
-    labels,
     norm_frame,
     ordered,
+    row_labels,
     row_of,
     scatter_frame,
 )
@@ -25,11 +25,13 @@ from benchmarks.record import Record
 from benchmarks.reported import Reported
 from distill.train import Recipe
 
+WHOLE = dict.fromkeys(("steps", "parameters", "kFLOPs", "n, top 20 %"), "Int64")
+"""Columns of whole numbers, of which some rows have none."""
 NOTE = """\
 Spearman: rank correlation of what the proxy gives the networks with their accuracy on the whole
 dataset, over all n networks and over the best fifth by the whole dataset, with its 95 % interval
-from a bootstrap over the networks. minus random: the paired difference to random images (as many a
-class, trained on alike; for a proxy without images of its own those trained on for as many steps,
+from a bootstrap over these networks. minus random: the paired difference to random images (as many
+a class, trained on alike; for a proxy without images of its own those trained on for as many steps,
 else the most images) over the same networks and resamples; only where its interval leaves out 0
 does one rank better. Every row is one set and one seed of the trainings: no interval says how
 another set would do. whole with another seed is the ceiling: the whole dataset against itself.
@@ -82,13 +84,13 @@ def _ranking(records: Sequence[Record], published: Sequence[Reported]) -> Page:
     records = ordered(records)
     rows = [row_of(record, records, published) for record in records]
     keys = [record.key for record in records]
-    whole_numbers = {"steps": "Int64", "parameters": "Int64"}  # also where some have none
-    texts = pd.DataFrame([_texts(row) for row in rows]).astype(whole_numbers)
+    texts = pd.DataFrame([_texts(row) for row in rows]).astype(WHOLE)
     known = any("reported" in c and texts[c].notna().any() for c in texts)
     texts = texts.drop(columns=[c for c in texts if _empty(c, texts)])
     ranked = [c for c in COLUMNS if c in texts]
-    first = Table(texts[["proxy", "steps", *ranked, "n"]], keys)
-    chosen = [c for c in texts if c not in (*ranked, "steps", "n")]
+    own = ["steps", *ranked, "n", "n, top 20 %"]
+    first = Table(texts[["proxy", *own]], keys)
+    chosen = [c for c in texts if c not in own]
     tables = [first, Table(texts[chosen], keys, "What each would choose, and what it costs:")]
     compared = [record for record in records if not is_truth(record)]
     if compared:
@@ -100,7 +102,7 @@ def _ranking(records: Sequence[Record], published: Sequence[Reported]) -> Page:
         title,
         tables,
         f"{NOTE}{REPORTED_NOTE}" if known else NOTE,
-        pd.DataFrame([_numbers(row) for row in rows]).astype(whole_numbers),
+        pd.DataFrame([_numbers(row) for row in rows]).astype(WHOLE),
         [Table(texts[["proxy", *summary]], keys)],
         _drawings(compared, rows, title),
         made_with(records),
@@ -125,7 +127,7 @@ def _drawings(compared: Sequence[Record], rows: Sequence[dict], title: str) -> d
 
 def _search(records: Sequence[Record]) -> Page:
     records = ordered(records)
-    named = labels(records)
+    named = row_labels(records)
     frame = pd.DataFrame(
         {"proxy": named[r.key], "trials": len(r.results.names), "steps": r.cell.steps}
         | choice_of(r)

@@ -33,7 +33,7 @@ def is_truth(record: Record) -> bool:
     return record.cell.proxy == "whole" and record.cell.seed == record.protocol.truth["seed"]
 
 
-def labels(records: Sequence[Record]) -> dict[str, str]:
+def row_labels(records: Sequence[Record]) -> dict[str, str]:
     """What each row is called, by the record's key: `datadam ipc=10`; all differ.
 
     Strategy and seed are named if not the usual; steps and the method's VERSION (and the record's
@@ -89,7 +89,7 @@ def reference(record: Record, records: Sequence[Record]) -> Record | None:
 
 def ordered(records: Sequence[Record]) -> list[Record]:
     """In the one order of tables and figures."""
-    named = labels(records)
+    named = row_labels(records)
     places = {label: place for place, label in enumerate(in_order(named.values()))}
     return sorted(records, key=lambda r: places[named[r.key]])
 
@@ -98,7 +98,7 @@ def row_of(
     record: Record, records: Sequence[Record], published: Sequence[Reported]
 ) -> dict[str, Any]:
     """Of a ranking's table: correlations, differences, published figures, choice and cost."""
-    row: dict[str, Any] = {"proxy": labels(records)[record.key], "steps": record.cell.steps}
+    row: dict[str, Any] = {"proxy": row_labels(records)[record.key], "steps": record.cell.steps}
     row |= dict.fromkeys(COLUMNS)
     scores, truth = record.results.scores, record.results.truth
     other = reference(record, records)
@@ -115,15 +115,17 @@ def row_of(
     if not is_truth(record):
         row["without batch norm"] = _among(record, [norm for norm in NORMS if norm != "batch"])
     row["n"] = sum(None not in pair for pair in zip(scores, truth, strict=True))
+    top = row["Spearman, top 20 %"]
+    row["n, top 20 %"] = top.networks if top else None
     return row | choice_of(record)
 
 
 def _among(record: Record, norms: Sequence[str]) -> Estimate:
     """The correlation over the networks of these norms."""
-    found = record.results
-    own = [parse(name).norm in norms for name in found.names]
-    kept = [score if chosen else None for score, chosen in zip(found.scores, own, strict=True)]
-    return evidence.correlation(kept, found.truth)
+    results = record.results
+    own = [parse(name).norm in norms for name in results.names]
+    kept = [score if chosen else None for score, chosen in zip(results.scores, own, strict=True)]
+    return evidence.correlation(kept, results.truth)
 
 
 def _published(
@@ -162,21 +164,21 @@ def _published(
 
 def choice_of(record: Record) -> dict[str, Any]:
     """What a run chose and what it cost."""
-    found = record.results
-    choice = ranking.choose(found.scores, found.truth, parameters=found.parameters)
+    results = record.results
+    choice = ranking.choose(results.scores, results.truth, parameters=results.parameters)
     chosen = choice.chosen
     return {
         "top-1": choice.top1,
         "top-5": choice.top5,
         "regret": choice.regret,
-        "chosen": None if chosen is None else found.names[chosen],
-        "parameters": None if chosen is None else found.parameters[chosen],
-        "MFLOPs": None if chosen is None else round(found.flops[chosen] / 1e6, 2),
-        "images": found.images,
-        "KB": round(found.bytes / 1024, 1),
+        "chosen": None if chosen is None else results.names[chosen],
+        "parameters": None if chosen is None else results.parameters[chosen],
+        "kFLOPs": None if chosen is None else round(results.flops[chosen] / 1000),
+        "images": results.images,
+        "KB": round(results.bytes / 1024, 1),
         "minutes": round(record.cost.seconds["trials"] / 60, 1),
         "distill min": round(sum(s.seconds for s in record.sets) / 60, 1),
-        "failed": len(found.failed),
+        "failed": len(results.failed),
         "commit": record.commit,
     }
 
@@ -205,10 +207,10 @@ def correlation_frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 def scatter_frame(records: Sequence[Record]) -> pd.DataFrame:
     """A row a proxy that is trained on and network: accuracy on both, norm and pooling."""
-    named, points = labels(records), []
+    named, points = row_labels(records), []
     for record in records:
-        found = record.results
-        for name, score, truth in zip(found.names, found.scores, found.truth, strict=True):
+        results = record.results
+        for name, score, truth in zip(results.names, results.scores, results.truth, strict=True):
             if record.cell.proxy not in FREE and None not in (score, truth):
                 spec = parse(name)
                 points.append((named[record.key], name, score, truth, spec.norm, spec.pooling))
@@ -217,17 +219,13 @@ def scatter_frame(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def growth_frame(records: Sequence[Record]) -> pd.DataFrame:
-    """A row a proxy and look: steps, Spearman's correlation then, and its interval."""
-    named, points = labels(records), []
+    """A row a proxy and look: the steps done and Spearman's correlation then."""
+    named, points = row_labels(records), []
     for record in records:
-        looks = record.results.looks
-        for place in range(max(map(len, looks), default=0)):
-            now = [own[place][1] if len(own) > place else None for own in looks]
-            steps = next(own[place][0] for own in looks if len(own) > place)
-            value = evidence.correlation(now, record.results.truth)
-            if not math.isnan(value.mean):
-                points.append((named[record.key], steps, value.mean, value.low, value.high))
-    return pd.DataFrame(points, columns=["proxy", "steps", "spearman", "low", "high"])
+        for steps, value in ranking.growth(record.results.looks, record.results.truth):
+            if not math.isnan(value):
+                points.append((named[record.key], steps, value))
+    return pd.DataFrame(points, columns=["proxy", "steps", "spearman"])
 
 
 def norm_frame(records: Sequence[Record]) -> pd.DataFrame:
@@ -235,7 +233,7 @@ def norm_frame(records: Sequence[Record]) -> pd.DataFrame:
 
     A batch norm's statistics are those of the proxy's images, which need not suit real ones.
     """
-    named = labels(records)
+    named = row_labels(records)
     return pd.DataFrame(
         {"proxy": named[record.key]}
         | {

@@ -12,6 +12,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from distill.runtime import identity
@@ -60,7 +61,7 @@ def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
     parts = [text.encode()]
     for name, tensor in sorted(tensors.items()):
         parts.append(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        parts.append(tensor.numpy().tobytes())
+        parts.append(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return identity.digest(b"\0".join(parts))
 
 
@@ -84,6 +85,9 @@ class Store:
         """The piece of that identity, or None where it has to be made.
 
         A damaged file, or one that holds another piece, is set aside under another name.
+
+        Raises:
+            Mistake: it cannot be set aside.
         """
         path = self.path(name, kind, facts)
         try:
@@ -93,11 +97,20 @@ class Store:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            aside = path.with_suffix(".damaged")
-            path.replace(aside)
-            self.say(f"warning: {path} is not what it should be ({error}); set aside as {aside}")
+            self._set_aside(path, error)
             return None
         return tensors, held["facts"]
+
+    def _set_aside(self, path: Path, reason: ValueError) -> None:
+        aside = path.with_suffix(".damaged")
+        try:
+            path.replace(aside)
+        except OSError as error:
+            raise Mistake(
+                f"{path} is not what it should be ({reason}) and cannot be set aside as {aside} "
+                f"({error.strerror}); delete it"
+            ) from error
+        self.say(f"warning: {path} is not what it should be ({reason}); set aside as {aside}")
 
     def put(
         self,

@@ -1,6 +1,5 @@
 """A replay memory of distilled images, as one of Avalanche's storage policies."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +11,8 @@ from torch.utils.data import TensorDataset
 
 from distill import plan
 from distill.images import ImageSet
-from distill.runtime import registry
 from distill.runtime.compute import Compute
-from distill.runtime.mistake import Mistake, unknown
+from distill.runtime.mistake import Mistake
 from distill.runtime.store import Store
 from distill.synthetic import SyntheticSet, merge
 from downstream.continual._avalanche import CLExperience, ExemplarsBuffer
@@ -67,15 +65,10 @@ class DistilledBuffer(ExemplarsBuffer):
         Raises:
             Mistake: for every way in which this cannot be done, before any step begins.
         """
-        config = registry.load("distill.methods", method).preset(real.about, ipc, preset)
-        fields = [field.name for field in dataclasses.fields(config)]
-        for name in changes:
-            if name not in fields:
-                raise unknown(f"setting of {method}", name, fields)
         plan.require_ipc(real, ipc)
         distill = functools.partial(
             plan.distill,
-            plan.Plan(method, dataclasses.replace(config, **changes), ipc, seed),
+            plan.Plan.of(method, real.about, ipc=ipc, preset=preset, seed=seed, **changes),
             compute=Compute.of(device, real.shape),
             store=None if store is None else Store(Path(store)),
         )

@@ -67,7 +67,7 @@ class Accuracies(PluginMetric):
         accuracies = (100 * right.double().mean(1)).round(decimals=4)
         place = len(self.rows[-1])
         self.rows[-1].append(accuracies)
-        where = f"eval_phase/test_stream/Task000/Exp{place:03}"
+        where = f"eval_phase/test_stream/Exp{place:03}"
         values = [self._value(strategy, f"Top1_Acc_Exp/{where}", accuracies)]
         if place < len(self.rows) - 1:
             lost = self.rows[place][place] - accuracies
@@ -87,7 +87,7 @@ class Accuracies(PluginMetric):
 class Training(PluginMetric):
     """Loss and accuracy on the augmented training images, in each epoch."""
 
-    WHERE: ClassVar[str] = "train_phase/train_stream/Task000"
+    WHERE: ClassVar[str] = "train_phase/train_stream"
 
     def __init__(self) -> None:
         super().__init__()

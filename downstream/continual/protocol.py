@@ -84,26 +84,30 @@ def preset(
     """
     paper = presets.require(name) == "paper"
     ample = paper or about.small
-    if strategy == "retrain":
-        networks, recipe = 3, Recipe(epochs=1000 if paper else 300 if ample else 200)
-    else:
-        networks = 3 if ample else 1
-        recipe = Recipe(
-            epochs=20 if ample else 1,
-            rate=0.01 if paper else 0.05,
-            batch=32 if about.small else 64,
-            drop=1.0,
-        )
     usual = 1 if paper else 5 if about.small else 3
     return Protocol(
         steps=steps,
         strategy=strategy,
         network=f"convnet-d{about.depth}-w{128 if paper else 32}-instance-relu-avg",
-        networks=networks,
-        recipe=dataclasses.replace(recipe, operations=about.operations),
+        networks=3 if ample or strategy == "retrain" else 1,
+        recipe=_recipe(about, strategy, paper=paper),
         seed=seed,
         orders=orders,
         sets=max(1, min(usual, orders)) if sets is None else sets,
+    )
+
+
+def _recipe(about: About, strategy: str, *, paper: bool) -> Recipe:
+    """Of a preset."""
+    if strategy == "retrain":
+        epochs = 1000 if paper else 300 if about.small else 200
+        return Recipe(epochs=epochs, operations=about.operations)
+    return Recipe(
+        epochs=20 if paper or about.small else 1,
+        rate=0.01 if paper else 0.05,
+        batch=32 if about.small else 64,
+        drop=1.0,
+        operations=about.operations,
     )
 
 

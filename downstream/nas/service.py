@@ -175,13 +175,9 @@ def run_elsewhere(
     configured.experiment_working_directory = str(folder.absolute())
     require_free(port)
     folder.mkdir(parents=True, exist_ok=True)
+    evaluator = evaluator_elsewhere(settings)
     experiment = _Experiment(
-        space,
-        evaluator_elsewhere(settings),
-        search,
-        configured,
-        ledgered=ledgered,
-        address=address,
+        space, evaluator, search, configured, ledgered=ledgered, address=address
     )
     with _guarded(address, folder):
         try:

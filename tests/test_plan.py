@@ -1,0 +1,148 @@
+"""The one door: what a store holds is not made again, and the set is the same either way."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from distill.images import Normalisation
+from distill.methods import datadam, random
+from distill.plan import Plan, distill, require_ipc
+from distill.runtime import registry
+from distill.runtime.compute import Compute
+from distill.runtime.mistake import Mistake
+from distill.runtime.store import Store
+
+from conftest import SMALL
+
+
+def plan(method="datadam", ipc=1, seed=0, **changes):
+    config = registry.load("distill.methods", method).Config(**{**SMALL[method], **changes})
+    return Plan(method, config, ipc, seed)
+
+
+@pytest.fixture
+def fill(tmp_path, monkeypatch):
+    """fill(real, ...): the set through a store; `fill.made` are the classes really distilled."""
+    made = []
+
+    def run(real, asked=None, compute=None, **settings):
+        asked = asked or plan(**settings)
+        original = asked.module.distill
+
+        def counting(real, *args, **kwargs):
+            made.append(real.present)
+            return original(real, *args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(asked.module, "distill", counting)
+            return distill(asked, real, compute=compute or Compute(), store=Store(tmp_path))
+
+    run.made = made
+    return run
+
+
+def test_no_class_is_distilled_twice(fill, digits):
+    first = fill(digits.train.only([1, 2]))
+    second = fill(digits.train.only([2, 3]))
+    again = fill(digits.train.only([1, 2, 3]))
+    assert fill.made == [[1, 2], [3]]
+    assert again.labels.tolist() == [1, 2, 3]
+    assert torch.equal(again.images, torch.cat([first.images, second.images[1:]]))
+
+
+@pytest.mark.parametrize("method", registry.names("distill.methods"))
+def test_a_set_partly_from_the_store_is_the_one_made_at_once(fill, digits, method):
+    part = digits.train.only([0, 4, 7, 9])
+    at_once = distill(plan(method, ipc=2), part)
+    fill(digits.train.only([9, 4]), plan(method, ipc=2))
+    pieced = fill(part, plan(method, ipc=2))
+    assert fill.made == [[4, 9], [0, 7]]
+    assert torch.equal(pieced.labels, at_once.labels)
+    assert torch.allclose(pieced.images, at_once.images, atol=1e-4)
+    alike = dataclasses.replace(pieced.made, seconds=at_once.made.seconds)
+    assert alike == at_once.made
+    assert list(pieced.made.digests) == ["0", "4", "7", "9"]
+
+
+def test_a_set_from_pieces_took_the_seconds_of_all_of_them(fill, digits):
+    first = fill(digits.train.only([1, 2]))
+    second = fill(digits.train.only([3]))
+    assert first.made.seconds > 0 and second.made.seconds > 0
+    whole = fill(digits.train.only([1, 2, 3]))
+    assert whole.made.seconds == pytest.approx(first.made.seconds + second.made.seconds)
+    assert len(fill.made) == 2
+
+
+def test_anything_that_matters_makes_a_new_set(fill, digits, monkeypatch):
+    part = digits.train.only([4])
+    darker = part.only([4])
+    darker.images.div_(2, rounding_mode="floor")
+    fill(part)
+    for changes in ({"seed": 1}, {"ipc": 2}, {"power": 1}, {"method": "dm"}):
+        fill(part, **changes)
+    fill(darker)
+    fill(part.normalised_by(Normalisation((0.4,), (0.25,), "other")))
+    fill(dataclasses.replace(part, about=dataclasses.replace(part.about, operations=("crop",))))
+    assert len(fill.made) == 8
+    monkeypatch.setattr(datadam, "VERSION", datadam.VERSION + 1)
+    fill(part)
+    assert len(fill.made) == 9
+
+
+def test_where_it_is_computed_does_not_matter(fill, digits):
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            fill(digits.train.only([4]), compute=Compute(threads=count))
+    finally:
+        torch.set_num_threads(threads)
+    assert len(fill.made) == 1
+
+
+def test_coupled_classes_are_kept_together(fill, digits):
+    network = "convnet-d2-w8-batch"
+    fill(digits.train.only([1, 2]), network=network)
+    fill(digits.train.only([1, 3]), network=network)
+    again = fill(digits.train.only([1, 2]), network=network)
+    assert fill.made == [[1, 2], [1, 3]]
+    assert list(again.made.digests) == ["1", "2"]
+
+
+def test_a_piece_kept_before_a_setting_came_in_goes_with_newer_ones(fill, digits):
+    """The new setting has its default, so the identity is the same and the piece is found."""
+    asked = plan()
+    fill(digits.train.only([1]), asked)
+    fields = [("novelty", float, 0.5)]
+    larger = dataclasses.make_dataclass("Larger", fields, bases=(datadam.Config,), frozen=True)
+    newer = dataclasses.replace(asked, config=larger(**dataclasses.asdict(asked.config)))
+    whole = fill(digits.train.only([1, 2]), newer)
+    assert fill.made == [[1], [2]]
+    assert whole.made.config == dataclasses.asdict(newer.config)
+    assert fill(digits.train.only([1]), newer).made.config["novelty"] == 0.5
+
+
+def test_a_set_says_how_it_was_made(digits):
+    part = digits.train.only([3, 5])
+    asked = plan(ipc=2, seed=7)
+    made = distill(asked, part).made
+    assert (made.method, made.version, made.ipc, made.seed) == ("datadam", datadam.VERSION, 2, 7)
+    assert made.config == dataclasses.asdict(asked.config)
+    assert made.dataset == {"name": "digits", "version": 1, "without": ["flip"]}
+    assert made.normalisation == digits.train.normalisation.describe()
+    assert made.versions["torch"] == torch.__version__.split("+")[0]
+    assert list(made.digests) == ["3", "5"]
+    brighter = part.only([3, 5])
+    brighter.images[-1] //= 2
+    other = distill(plan("random"), brighter).made.digests
+    assert other["3"] == made.digests["3"] and other["5"] != made.digests["5"]
+
+
+def test_the_images_per_class_must_fit_every_class(digits):
+    require_ipc(digits.train, 116)
+    with pytest.raises(Mistake, match="--ipc 117 is more than the 116 images of class '8' of dig"):
+        require_ipc(digits.train, 117)
+    require_ipc(digits.train.only([3]), 117)
+    for ipc in (0, -1):
+        with pytest.raises(Mistake, match=f"{ipc} images per class is not a set; --ipc takes 1 or"):
+            distill(Plan("random", random.Config(), ipc), digits.train)

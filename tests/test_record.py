@@ -1,0 +1,400 @@
+"""Records: their schemas, their digests, their keys, and who refuses one that was changed."""
+
+import dataclasses
+import json
+import subprocess
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import benchmarks.provenance
+import benchmarks.record
+import benchmarks.reported
+from benchmarks import tables
+from benchmarks.classification import __main__ as classification
+from benchmarks.continual import __main__ as continual
+from benchmarks.continual import facts
+from benchmarks.nas import __main__ as nas
+from benchmarks.record import Making, Record, read, read_one
+from distill.runtime import identity, registry
+from distill.runtime.flags import cli, parse
+from distill.runtime.mistake import Mistake
+from distill.train import Recipe
+
+from records import EVERY, classification_record, continual_record
+
+KINDS = registry.names("benchmarks", folders=True)
+
+
+def sealed(content):
+    """JSON content as a file that nobody changed since it was written."""
+    text = json.dumps(content, sort_keys=True)
+    return json.dumps({**content, "digest": identity.digest(text.encode())}).encode()
+
+
+def content_of(path):
+    content = json.loads(path.read_bytes())
+    del content["digest"]
+    return content
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_record_of_every_kind_comes_back_as_it_was(kind, tmp_path):
+    record = EVERY[kind]()
+    path = record.write(tmp_path)
+    assert path == tmp_path / record.name and path.name.startswith(f"{kind}-")
+    assert path.name.endswith(f"-{record.key}.json")
+    assert read_one(path) == record and read([tmp_path]) == [record]
+    assert type(read_one(path).results) is type(record.results)
+    again = path.read_bytes()
+    assert record.write(tmp_path).read_bytes() == again and len(list(tmp_path.iterdir())) == 1
+
+
+def parts(value, where=()):
+    """Every dataclass in a record, and the way to it."""
+    if dataclasses.is_dataclass(value):
+        yield where, value
+        for field in dataclasses.fields(value):
+            yield from parts(getattr(value, field.name), (*where, field.name))
+    if isinstance(value, list):
+        for place, part in enumerate(value):
+            yield from parts(part, (*where, place))
+
+
+def wrongs(instance, content):
+    """Copies of a dataclass as JSON: with a key too many, without one, with a wrong value."""
+    yield {**content, "odd": 1}
+    for field in dataclasses.fields(instance):
+        name, value = field.name, content[field.name]
+        if field.default is dataclasses.MISSING:
+            yield {key: part for key, part in content.items() if key != name}
+        yield {**content, name: 1 if isinstance(value, str) else "1" if value else [["1"]]}
+        if isinstance(value, list):
+            yield {**content, name: [*value, {"odd": {}}]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_missing_key_an_unknown_key_and_a_wrong_type_are_refused(kind, tmp_path):
+    record, path = EVERY[kind](), tmp_path / "x.json"
+    whole = content_of(record.write(tmp_path))
+    path.write_bytes(sealed(whole))
+    assert read_one(path) == record
+    for where, instance in parts(record):
+        content = whole
+        for name in where:
+            content = content[name]
+        for wrong in wrongs(instance, content):
+            copy = json.loads(json.dumps(whole)) if where else wrong
+            parent = copy
+            for name in where[:-1]:
+                parent = parent[name]
+            if where:
+                parent[where[-1]] = wrong
+            path.write_bytes(sealed(copy))
+            with pytest.raises(Mistake, match="x.json is not a record to build on") as mistake:
+                read_one(path)
+            assert "\n" not in str(mistake.value) and "remove it" in str(mistake.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ({"kind": "cooking"}, "unknown kind of experiment 'cooking'; there are: classification"),
+        ({"kind": ["cost"]}, "unknown kind"),
+        ({"kind": "../cost"}, "unknown kind"),
+        ({"version": 2}, "it is of version 2, today's is 1"),
+        ({"version": True}, "it is of version True"),
+        ({"cell": None}, "Cell"),
+    ],
+)
+def test_another_kind_or_version_is_refused(part, says, tmp_path):
+    content = content_of(continual_record().write(tmp_path))
+    (tmp_path / "x.json").write_bytes(sealed({**content, **part}))
+    with pytest.raises(Mistake, match=says):
+        read_one(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_neither_read_nor_written(value, tmp_path):
+    record = continual_record()
+    whole = content_of(record.write(tmp_path))
+    places = [
+        ("results", "matrices", 0, 0, 1, 0),
+        ("protocol", "normalisation", "mean", 0),
+        ("cost", "seconds", "train"),
+    ]
+    for *where, last in places:
+        copy = json.loads(json.dumps(whole))
+        parent = copy
+        for name in where:
+            parent = parent[name]
+        parent[last] = value
+        (tmp_path / "x.json").write_bytes(sealed(copy))
+        with pytest.raises(Mistake, match="x.json is not a record"):
+            read_one(tmp_path / "x.json")
+    cost = dataclasses.replace(record.cost, seconds={"train": value})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        dataclasses.replace(record, cost=cost).write(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_command_with_brackets_and_spaces_comes_back(tmp_path):
+    command = "python -m benchmarks.continual --data-root '/tmp/a  [  b,   c ]'"
+    record = continual_record(config={"words": ["a  b", "[ c ]"], "none": []})
+    provenance = dataclasses.replace(record.provenance, command=command)
+    record = dataclasses.replace(record, provenance=provenance)
+    assert read_one(record.write(tmp_path)) == record
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_flipped_digit_is_refused_by_the_name_of_the_file(kind, tmp_path):
+    path = EVERY[kind]().write(tmp_path)
+    whole = path.read_bytes()
+    places = [place for place, byte in enumerate(whole) if chr(byte).isdigit()]
+    assert len(places) > 50
+    for place in places:
+        other = b"%d" % ((whole[place] - ord("0") + 1) % 10)
+        path.write_bytes(whole[:place] + other + whole[place + 1 :])
+        with pytest.raises(Mistake) as mistake:
+            read_one(path)
+        assert str(path) in str(mistake.value) and "\n" not in str(mistake.value)
+
+
+WRITTEN: dict[str, bytes] = {}
+
+
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+@given(st.data())
+def test_damaged_bytes_are_a_mistake_or_say_the_very_same(tmp_path_factory, data):
+    kind = data.draw(st.sampled_from(KINDS))
+    path = tmp_path_factory.getbasetemp() / f"{kind}.json"
+    if kind not in WRITTEN:
+        WRITTEN[kind] = EVERY[kind]().write(path.parent / "whole").read_bytes()
+    damaged = bytearray(WRITTEN[kind])
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(damaged) - 1))
+        damaged[place] = data.draw(st.integers(0, 255))
+    end = data.draw(st.one_of(st.none(), st.integers(0, len(damaged))))
+    path.write_bytes(bytes(damaged[:end]))
+    try:
+        assert read_one(path) == EVERY[kind]()
+    except Mistake as mistake:
+        assert str(path) in str(mistake)
+
+
+@pytest.mark.parametrize("text", [b"", b"1", b"[]", b"{}", b"[" * 100000, b"\xff", b"\xfe\xff{"])
+def test_what_is_no_record_at_all_is_refused(text, tmp_path):
+    (tmp_path / "x.json").write_bytes(text)
+    with pytest.raises(Mistake, match="x.json is not a record"):
+        read([tmp_path])
+
+
+def test_a_record_under_the_name_of_another_is_refused(tmp_path):
+    path, record = continual_record("dm").write(tmp_path), continual_record("random")
+    record.write(tmp_path / "elsewhere").replace(path)
+    with pytest.raises(Mistake, match=f"{path.name}.*its name should be {record.name}"):
+        read([tmp_path])
+
+
+def test_the_record_of_a_later_folder_replaces_that_of_an_earlier(tmp_path):
+    ours, theirs = continual_record(shift=5.0), continual_record()
+    assert ours.name == theirs.name
+    theirs.write(tmp_path / "results")
+    ours.write(tmp_path / "runs")
+    assert read([tmp_path / "results", tmp_path / "runs"]) == [ours]
+
+
+def edited(folder):
+    """A record of the folder in which one digit was changed."""
+    path = continual_record().write(folder)
+    path.write_text(path.read_text().replace('"epochs": 300', '"epochs": 301'))
+    return path
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """An empty results folder that stands for the committed one."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "reported.csv").write_bytes((tables.RESULTS / "reported.csv").read_bytes())
+    for module in (benchmarks.record, benchmarks.reported):
+        monkeypatch.setattr(module, "RESULTS", folder)
+    return folder
+
+
+def tables_main(args):
+    return tables.main(cli(tables.Tables, args, prog="x"))
+
+
+@pytest.mark.parametrize("where", ["results", "out"])
+def test_every_command_that_reads_records_refuses_an_edited_one(where, results, tmp_path, fails):
+    """Before it does any work."""
+    out = tmp_path / "runs"
+    path = edited((results if where == "results" else out) / "records")
+    commands = [(main, ["--out", str(out)]) for main in (continual.main, classification.main)]
+    commands += [(nas.main, [*own, "--out", str(out)]) for own in ([], ["--truth", str(path)])]
+    if where == "results":
+        commands += [(tables_main, ["--results", str(results), *own]) for own in ([], ["--check"])]
+    for main, args in commands:
+        error = fails(main, args)
+        assert f"{path} is not a record to build on" in error and "it was changed" in error
+
+
+# Keys of the standard cells: `python -m benchmarks.continual` and `benchmarks.classification`, as
+# they stand. One that changes makes all records of the kind foreign: only on purpose.
+CONTINUAL = "a8e61d6fd3"
+CLASSIFICATION = "f03db7bd0b"
+
+
+def key_of(module, args, monkeypatch, record=None):
+    """The key of the record that a command would write; its results are taken from `record`."""
+    kind = module.__name__.split(".")[1]
+    given = record or EVERY[kind]()
+    values = given.results if kind == "continual" else given.results.accuracies
+    sets = given.sets if kind == "continual" else []
+    name = "_orders" if kind == "continual" else "_sets"
+    monkeypatch.setattr(module, name, lambda ready, watch: (values, sets))
+    command, flags = parse(getattr(module, kind.capitalize()), args, prog="x")
+    return module.run(module.prepare(command, flags), given.provenance).key
+
+
+def test_the_keys_of_the_standard_cells_stand(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert key_of(continual, [], monkeypatch) == CONTINUAL
+    assert key_of(classification, [], monkeypatch) == CLASSIFICATION
+
+
+def test_label_paths_preset_names_and_results_are_no_part_of_a_key(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    elsewhere = ["--out", "elsewhere", "--data-root", "data2", "--device", "cpu"]
+    elsewhere += ["--logger", "csv"]
+    assert key_of(continual, elsewhere, monkeypatch) == CONTINUAL
+    other = continual_record("dm", shift=3.0, label="another name")
+    assert key_of(continual, [], monkeypatch, other) == CONTINUAL
+    random = ["--method", "random"]  # what it makes is the same for every preset
+    keys = [key_of(classification, [*random, *m], monkeypatch) for m in ([], ["--preset", "paper"])]
+    assert keys[0] == keys[1]
+    assert dataclasses.replace(other, label="dm").key == other.key
+
+
+def test_what_is_run_is_part_of_a_key(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = [["--seed", "1"], ["--sets", "1"], ["--orders", "6"], ["--method.power", "1"]]
+    flags += [["--judge", "validation"], ["--network", "convnet-w8"], ["--strategy", "replay"]]
+    flags += [["--ipc", "2"], ["--steps", "2"], ["--preset", "paper"], ["--buffer", "dm"]]
+    keys = [key_of(continual, own, monkeypatch) for own in ([], *flags)]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["downstream.continual.protocol", "benchmarks.continual.facts", "distill.methods.datadam"],
+)
+def test_a_raised_version_changes_the_key(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(f"{module}.VERSION", 1000)
+    assert key_of(continual, [], monkeypatch) != CONTINUAL
+    if "continual" in module:
+        assert key_of(classification, [], monkeypatch) == CLASSIFICATION
+
+
+def with_field(instance):
+    """The same instance of a class that has one more field, at its default."""
+    kind = type(instance)
+    more = dataclasses.make_dataclass(
+        kind.__name__,
+        [("later", int, dataclasses.field(default=7, kw_only=True))],
+        bases=(kind,),
+        frozen=True,
+    )
+    values = {f.name: getattr(instance, f.name) for f in dataclasses.fields(kind)}
+    return more(**values), more(**values, later=8)
+
+
+@pytest.mark.parametrize("part", [Making, facts.Cell, facts.Protocol, Recipe])
+def test_a_new_field_at_its_default_changes_no_key(part):
+    record = continual_record("datadam", config={"power": 1.0})
+
+    def holding(new):
+        if part is Making:
+            return dataclasses.replace(record, cell=dataclasses.replace(record.cell, making=new))
+        if part is Recipe:
+            protocol = dataclasses.replace(record.protocol, recipe=new)
+            return dataclasses.replace(record, protocol=protocol)
+        return dataclasses.replace(record, **{part.__name__.lower(): new})
+
+    old = {Making: record.cell.making, Recipe: record.protocol.recipe}
+    default, other = with_field(old.get(part) or getattr(record, part.__name__.lower()))
+    assert holding(default).key == record.key != holding(other).key
+    assert holding(default).protocol_key == record.protocol_key
+
+
+def git(folder, *args):
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *who, *args], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A checkout of this project, in small, inside the folder `outer`."""
+    here = tmp_path / "outer" / "suite"
+    for room in ("distill", "downstream", "benchmarks", "results"):
+        (here / room).mkdir(parents=True)
+        (here / room / "code.py").write_text("x = 1\n")
+    monkeypatch.setattr(
+        benchmarks.provenance, "__file__", str(here / "benchmarks" / "provenance.py")
+    )
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    return here
+
+
+def code():
+    begun = benchmarks.provenance.provenance("benchmarks.x", ["--a", "b c"], torch.device("cpu"))
+    assert begun.command == "python -m benchmarks.x --a 'b c'"
+    return begun.commit, begun.clean
+
+
+def test_the_commit_is_that_of_our_own_repository_alone(tree):
+    git(tree.parent, "init", "--quiet")
+    git(tree.parent, "add", ".")
+    git(tree.parent, "commit", "--quiet", "-m", "theirs")
+    assert code() == (None, None)
+    git(tree, "init", "--quiet")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "-m", "ours")
+    commit, clean = code()
+    assert len(commit) == 40 and clean is True
+    (tree / "results" / "code.py").write_text("x = 2\n")
+    assert code() == (commit, True)
+    (tree / "distill" / "code.py").write_text("x = 2\n")
+    assert code() == (commit, False)
+    git(tree, "commit", "--quiet", "-am", "more")
+    assert code()[1] is True and code()[0] != commit
+    (tree / "downstream" / "new.py").write_text("")
+    assert code()[1] is False
+
+
+def test_a_row_names_its_commit_and_marks_uncommitted_changes():
+    record = continual_record()
+
+    def shown(commit, clean):
+        provenance = dataclasses.replace(record.provenance, commit=commit, clean=clean)
+        return dataclasses.replace(record, provenance=provenance).commit
+
+    assert shown("abcdef1234", True) == "abcdef1" and shown("abcdef1234", False) == "abcdef1+"
+    assert shown(None, None) == "unknown+"
+
+
+def test_a_record_is_what_its_kind_says_it_is(tmp_path):
+    """A command that puts the wrong thing into a record fails when it writes it."""
+    record = classification_record()
+    wrong = dataclasses.replace(record, results=dataclasses.replace(record.results, accuracies=1))
+    assert isinstance(wrong, Record)
+    with pytest.raises(ValueError, match="accuracies"):
+        wrong.write(tmp_path)
+    assert not list(tmp_path.iterdir())
