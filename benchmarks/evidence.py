@@ -5,6 +5,7 @@ serves orders of its own (order o uses set o mod N), an order trains networks of
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -132,6 +133,7 @@ def _interval(units: np.ndarray) -> tuple[float, float]:
     return float(units.mean() + low * wider), float(units.mean() + high * wider)
 
 
+@functools.lru_cache(maxsize=4)
 def _counts(count: int) -> np.ndarray:
     """How often each of n units stands in each resample: [R, n]."""
     drawn = np.random.RandomState(0).randint(count, size=(RESAMPLES, count))

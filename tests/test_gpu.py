@@ -17,16 +17,15 @@ from torch.utils._pytree import tree_leaves, tree_map
 from distill import train
 from distill.images import Data, whitened
 from distill.networks import build_many, parse
-from distill.runtime.progress import Progress
+from distill.runtime.compute import Compute
 from distill.runtime.seeding import generator
+from distill.runtime.store import Store
 from distill.train import Recipe
-from downstream import continual, proxy, trial
 from downstream.continual.protocol import Protocol
-
-from conftest import CPU
+from downstream.nas import proxy, trial
 
 aten = torch.ops.aten
-GPU = torch.device("meta")
+CPU, GPU = torch.device("cpu"), torch.device("meta")
 MOVES = {aten.copy_.default, aten._to_copy.default}
 INDICES = {aten.index.Tensor: 1, aten.index_put.default: 1}
 """Operations that take indices from the CPU too, and the place of that argument."""
@@ -39,11 +38,11 @@ class OnGpu(Tensor):
 
     @staticmethod
     def __new__(cls, held):
-        made = Tensor._make_wrapper_subclass(
+        wrapper = Tensor._make_wrapper_subclass(
             cls, held.shape, strides=held.stride(), dtype=held.dtype, device=GPU
         )
-        made.held = held
-        return made
+        wrapper.held = held
+        return wrapper
 
     @classmethod
     def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
@@ -65,24 +64,24 @@ def compute(function, args, kwargs):
     tensors = [t for t in tree_leaves([strict, kwargs]) if isinstance(t, Tensor) and t.dim()]
     if len({isinstance(t, OnGpu) for t in tensors}) == 2 and function not in MOVES:
         raise AssertionError(f"{function} of tensors on two devices")
-    there = any(isinstance(t, OnGpu) for t in tree_leaves([args, kwargs]))
+    on_gpu = any(isinstance(t, OnGpu) for t in tree_leaves([args, kwargs]))
     if kwargs.get("device") is not None:
-        there = torch.device(kwargs["device"]) == GPU
+        on_gpu = torch.device(kwargs["device"]) == GPU
         kwargs = {**kwargs, "device": CPU}
     held_args, held_kwargs = tree_map(lambda t: getattr(t, "held", t), (args, kwargs))
-    found = function(*held_args, **held_kwargs)
-    if function._schema.is_mutable and found is held_args[0]:
+    result = function(*held_args, **held_kwargs)
+    if function._schema.is_mutable and result is held_args[0]:
         return args[0]
-    return tree_map(lambda t: OnGpu(t) if there and isinstance(t, Tensor) else t, found)
+    return tree_map(lambda t: OnGpu(t) if on_gpu and isinstance(t, Tensor) else t, result)
 
 
 @pytest.fixture
 def gpu(monkeypatch):
     """The make-believe GPU; while it is asked for, tensors can be on it."""
-    made, sgd = torch.tensor, torch.optim.SGD
+    tensor, sgd = torch.tensor, torch.optim.SGD
     # Both would leave Python before anything is told of them.
     monkeypatch.setattr(
-        torch, "tensor", lambda data, device=CPU, **kwargs: made(data, **kwargs).to(device)
+        torch, "tensor", lambda data, device=CPU, **kwargs: tensor(data, **kwargs).to(device)
     )
     monkeypatch.setattr(
         torch.optim, "SGD", lambda *args, fused=False, **kwargs: sgd(*args, **kwargs)
@@ -95,20 +94,38 @@ def gpu(monkeypatch):
 
 
 def test_the_make_believe_gpu_refuses_what_a_gpu_refuses(gpu):
-    there = torch.ones(2, 2).to(gpu)
-    assert there.device == gpu and (there + 1).sum().item() == 8
+    ones = torch.ones(2, 2).to(gpu)
+    assert ones.device == gpu and (ones + 1).sum().item() == 8
     with pytest.raises(AssertionError, match="two devices"):
-        there + torch.ones(2, 2)
+        ones + torch.ones(2, 2)
 
 
 @pytest.mark.parametrize("networks", [0, 2])
 @pytest.mark.parametrize("method", ["dm", "datadam", "herding"])
-def test_a_set_made_on_a_gpu_is_the_one_made_on_the_cpu(gpu, digits, distil, method, networks):
+def test_a_set_made_on_a_gpu_is_the_one_made_on_the_cpu(gpu, digits, make, method, networks):
     real = whitened(Data(*(half.only([1, 7]) for half in digits))).train
     settings = {"networks": networks or 1} if method == "herding" else {"networks": networks}
-    there = distil(method, real, 2, device=gpu, **settings)
-    assert there.images.device == CPU and there.labels.device == CPU
-    assert torch.allclose(there.images, distil(method, real, 2, **settings).images, atol=1e-5)
+    small = make(method, real, 2, device=gpu, **settings)
+    assert small.images.device == CPU and small.labels.device == CPU
+    assert torch.allclose(small.images, make(method, real, 2, **settings).images, atol=1e-5)
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_a_formed_set_made_on_a_gpu_is_the_one_made_on_the_cpu(gpu, digits, make, whiten):
+    halves = Data(*(half.only([1, 7]) for half in digits))
+    real = (whitened(halves) if whiten else halves).train
+    settings = {"formation": 2, "schedule": "linear", "averaged": 0.5}
+    small = make("datadam", real, 2, device=gpu, **settings)
+    assert torch.allclose(small.images, make("datadam", real, 2, **settings).images, atol=1e-5)
+
+
+def test_a_set_made_on_a_gpu_is_found_again_on_the_cpu(gpu, digits, make, tmp_path):
+    folder, part = Store(tmp_path), digits.train.only([1, 7])
+    small = make("dm", part, 1, device=gpu, store=folder)
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = make("dm", part, 1, store=folder)
+    assert again.digest() == small.digest() and len(times) == 2
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == times
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
@@ -124,32 +141,43 @@ def test_networks_trained_on_a_gpu_are_those_trained_on_the_cpu(gpu, digits, nor
             generators=[generator(k) for k in range(2)],
         )
         networks = [network.to(device) for network in networks]
-        there = images.to(device)
+        moved = images.to(device)
         recipe = Recipe(epochs=2, batch=64, rate=0.1)
-        train.fit(networks, there, labels.to(device), recipe=recipe, seed=0)
-        right.append(train.accuracy(networks, there, labels))
+        train.fit(networks, moved, labels.to(device), recipe=recipe, seed=0)
+        right.append(train.accuracy(networks, moved, labels))
     assert torch.equal(*right) and right[0].min() > 0.2
 
 
 @pytest.mark.parametrize("strategy", ["retrain", "replay"])
-def test_a_continual_run_on_a_gpu_is_the_one_on_the_cpu(gpu, digits, distil, strategy):
-    matrices = []
-    for device in (CPU, gpu):
-        found = continual.run_order(
+def test_a_continual_run_on_a_gpu_is_the_one_on_the_cpu(gpu, digits, make, strategy):
+    from downstream.continual.run import run_order  # imports Avalanche
+
+    protocol = Protocol(
+        steps=2,
+        strategy=strategy,
+        network="convnet-d2-w8",
+        networks=2,
+        recipe=Recipe(epochs=1),
+        seed=0,
+        orders=1,
+        sets=1,
+    )
+    results = [
+        run_order(
             digits,
-            lambda real, device=device: distil("dm", real, 2, device=device),
+            lambda real, device=device: make("dm", real, 2, device=device),
             ipc=2,
-            protocol=Protocol(2, 1, strategy, 2, "convnet-d2-w8", Recipe(epochs=1), seed=0),
+            protocol=protocol,
             order=0,
-            device=device,
-            progress=Progress(),
+            compute=Compute(device),
         )
-        matrices.append(found.matrices)
-    assert matrices[0] == matrices[1]
+        for device in (CPU, gpu)
+    ]
+    assert results[0] == results[1]
 
 
 def test_a_trial_on_a_gpu_is_the_one_on_the_cpu(gpu, digits):
-    found = []
+    outcomes = []
     for device in (CPU, gpu):
         whole = proxy.whole_settings(
             digits,
@@ -157,12 +185,12 @@ def test_a_trial_on_a_gpu_is_the_one_on_the_cpu(gpu, digits):
             image_size=None,
             root=Path("nowhere"),
             recipe=Recipe(epochs=1, rate=0.1),
-            device=device,
+            compute=Compute(device),
         )
         job = trial.job(whole, digits, None)
         network = build_many(
             parse("convnet-d2-w8"), (1, 8, 8), classes=10, generators=[generator(0)]
         )
-        found.append(trial.evaluate(*network, job))
-    assert found[0]["status"] == "trained", found[0]["reason"]
-    assert found[0]["looks"] == found[1]["looks"]
+        outcomes.append(trial.evaluate(*network, job))
+    assert outcomes[0]["status"] == "trained", outcomes[0]["reason"]
+    assert outcomes[0]["looks"] == outcomes[1]["looks"]

@@ -100,6 +100,16 @@ def test_where_it_is_computed_does_not_matter(fill, digits):
     assert len(fill.made) == 1
 
 
+def test_where_it_lies_does_not_matter(digits, tmp_path, monkeypatch):
+    """A store that is moved is the same store."""
+    part = digits.train.only([4, 6])
+    first = distill(plan("random"), part, store=Store(tmp_path / "here"))
+    (tmp_path / "here").rename(tmp_path / "elsewhere")
+    monkeypatch.delattr(random, "distill")
+    again = distill(plan("random"), part, store=Store(tmp_path / "elsewhere"))
+    assert again.digest() == first.digest() and again.made.digests == first.made.digests
+
+
 def test_coupled_classes_are_kept_together(fill, digits):
     network = "convnet-d2-w8-batch"
     fill(digits.train.only([1, 2]), network=network)
@@ -146,3 +156,16 @@ def test_the_images_per_class_must_fit_every_class(digits):
     for ipc in (0, -1):
         with pytest.raises(Mistake, match=f"{ipc} images per class is not a set; --ipc takes 1 or"):
             distill(Plan("random", random.Config(), ipc), digits.train)
+
+
+def test_a_plan_is_a_preset_with_changes(digits):
+    about = digits.train.about
+    asked = Plan.of("datadam", about, ipc=5, seed=3, power=1, formation=2)
+    expected = dataclasses.replace(datadam.preset(about, 5, "laptop"), power=1, formation=2)
+    assert asked == Plan("datadam", expected, 5, 3)
+    paper = Plan.of("datadam", about, ipc=60, preset="paper").config
+    assert paper == datadam.preset(about, 60, "paper") != expected
+    with pytest.raises(Mistake, match="unknown setting of datadam 'powr'; .*did you mean power"):
+        Plan.of("datadam", about, ipc=1, powr=1)
+    with pytest.raises(Mistake, match="--method.power 0: give above 0"):
+        Plan.of("datadam", about, ipc=1, power=0)

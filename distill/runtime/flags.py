@@ -57,15 +57,16 @@ def differences(given: Any, config: Any) -> dict[str, Any]:
 
 def cli(command: type, args: list[str], *, prog: str, **kwargs: Any) -> Any:
     """`tyro.cli`, with its boxed complaints as a `Mistake` in one line."""
-    complaint = io.StringIO()
+    written = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(written):
             return tyro.cli(command, args=args, prog=prog, **kwargs)
     except Mistake:
         raise
     except SystemExit as end:
         if end.code != 2:
             raise
-        lines = [line.strip("│ ") for line in complaint.getvalue().splitlines()]
+        lines = [line.strip("│ ") for line in written.getvalue().splitlines()]
         kept = [line for line in lines if line and not re.match("[╭─╰]", line)]
-        raise Mistake(" ".join(kept)) from None
+        complaint = " ".join(kept).removeprefix("Error parsing method: ")  # a Mistake of ours
+        raise Mistake(complaint.replace(" For full helptext, ", "; ")) from None

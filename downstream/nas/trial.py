@@ -66,6 +66,16 @@ class Settings:
         """Where and how to compute."""
         return Compute(torch.device(self.device), self.threads)
 
+    @property
+    def purpose(self) -> str:
+        """Of the random draws: a trial on a proxy shares none with the ground truth.
+
+        Else a proxy would begin with the weights that the whole dataset began with, and rank
+        networks by more than its images.
+        """
+        whole = self.set_digest is None and self.steps is None
+        return "nas network" if whole else "nas proxy network"
+
     def identity(self) -> dict[str, Any]:
         """What a trial's result depends on, besides the network."""
         return identity.plain(
@@ -181,12 +191,18 @@ def evaluate(
     return outcome | {"seconds": round(time.monotonic() - began, 3)}
 
 
+def _batches(settings: Settings) -> list[torch.Generator]:
+    """Where the mini-batches of a trial come from: all networks see the same ones."""
+    whole = settings.purpose == "nas network"
+    return train.streams(settings.seed, 1, *([] if whole else [settings.purpose]))
+
+
 def _train(
     network: Network, job: Job, outcome: dict[str, Any], watch: Callable[[int], None]
 ) -> None:
     settings = job.settings
     settings.compute.enter()
-    initialise(network, generator=generator(settings.seed, "nas network", str(network.spec)))
+    initialise(network, generator=generator(settings.seed, settings.purpose, str(network.spec)))
     network.to(job.images.device)
     marks = {round(job.steps * part) for part in MARKS if settings.looks} - {0}
     steps = train.training(
@@ -194,7 +210,7 @@ def _train(
         job.images,
         job.labels,
         recipe=settings.recipe,
-        generators=train.streams(settings.seed, 1),
+        generators=_batches(settings),
         steps=settings.steps,
     )
     for done, loss in steps:
