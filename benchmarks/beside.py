@@ -13,17 +13,21 @@ from distill.networks import parse
 from distill.train import Recipe
 
 NOTE = """\
-reported: the published figure of the same protocol (network, norm, ZCA, epochs, recipe), where
-there is one. verdict: agrees, if the whole interval lies within 1 point of it; above or below, if
-it lies wholly outside; else undecided, and how many units would decide. others got: figures of
-others for the same cell, whatever their protocol.
+reported: the published figure of the method at so many images a class, where what is published of
+its protocol does not contradict this one. verdict: only where the published protocol (network,
+norm, ZCA, epochs, recipe) is stated whole and is this one, and the method has its published
+settings: agrees, if the whole interval lies within 1 point of it; above or below, if it lies wholly
+outside; else undecided, and how many sets would decide. others got: figures of others for the same
+cell, whatever their protocol.
 """
+STATED = ("network", "norm", "zca", "epochs", "recipe")
+"""What a published figure must state for a verdict."""
 
 
 def recipe_name(recipe: Recipe) -> str | None:
     """What `reported.csv` calls a recipe: `dm`, whatever its epochs; None for any other."""
     published = dataclasses.replace(recipe, epochs=Recipe().epochs, operations=OPERATIONS)
-    return "dm" if published == Recipe() else None
+    return "dm" if recipe.operations and published == Recipe() else None
 
 
 def columns(
@@ -33,6 +37,7 @@ def columns(
     experiment: str,
     dataset: Dataset,
     making: Making,
+    label: str,
     network: str,
     recipe: Recipe,
     zca: bool,
@@ -43,6 +48,7 @@ def columns(
     Args:
         rows: of `reported.read`; all of them are of test images, so none stands beside a run that
             was judged on others.
+        label: of the record.
         where: steps, strategy and classes of a class-incremental run.
     """
     norm = parse(network).norm
@@ -62,12 +68,24 @@ def columns(
         labels="hard",
         **where,
     )
-    if published is None:
+    own_network = not network.startswith("convnet") or network.endswith("-relu-avg")
+    if published is None or not own_network:
         return {"reported": None, "verdict": None, "others got": None}
-    beside = reported.others(rows, published)
     deviation = "" if published.std is None else f" ± {published.std:g}"
     return {
         "reported": f"{published.value:g}{deviation}",
-        "verdict": evidence.verdict(estimate, published.value, margin=evidence.ACCURACY_MARGIN),
-        "others got": ", ".join(f"{row.value:g}" for row in beside) or None,
+        "verdict": _verdict(estimate, published, making, label),
+        "others got": ", ".join(f"{r.value:g}" for r in reported.others(rows, published)) or None,
     }
+
+
+def _verdict(
+    estimate: Estimate, published: Reported, making: Making, label: str
+) -> str | None:
+    """The verdict of a row; None where it would compare two different things."""
+    as_published = not making.config or label.split()[1:] == ["paper"]
+    if not as_published or any(getattr(published, name) is None for name in STATED):
+        return None
+    if "sets" not in estimate.levels:
+        return "undecided; one set"
+    return evidence.verdict(estimate, published.value, margin=evidence.ACCURACY_MARGIN)

@@ -39,13 +39,15 @@ class Contents:
     """Of a results folder."""
 
     def __init__(self, results: Path) -> None:
-        """Read its records and published figures.
+        """Read its records and published figures; `expired` names the records left out.
 
         Raises:
             Mistake: one of them is damaged.
         """
         self.results = results
-        self.named = pages(read([results / "records"]), reported.read(results / "reported.csv"))
+        self.expired: list[str] = []
+        records = read([results / "records"], say=self.expired.append)
+        self.named = pages(records, reported.read(results / "reported.csv"))
         self.texts: dict[Path, str] = {}
         self.drawings: dict[Path, Drawing] = {}
         for name, page in self.named.items():

@@ -46,6 +46,7 @@ class Estimate:
             correlation, which is one figure over all networks.
         sets, orders: how many different ones.
         networks: how many in each set and order; the fewest where they differ.
+        runs: how many values in all.
     """
 
     mean: float
@@ -55,6 +56,7 @@ class Estimate:
     sets: int
     orders: int
     networks: int
+    runs: int
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -103,6 +105,7 @@ def estimate(runs: Iterable[Run]) -> Estimate:
         sets=len(by_set),
         orders=len({run.order for run in runs}),
         networks=min(map(len, by_order.values())),
+        runs=len(runs),
     )
 
 
@@ -110,11 +113,14 @@ def paired(runs: Iterable[Run], reference: Iterable[Run]) -> Estimate | None:
     """The mean of value - reference over the runs of the same set, order and network.
 
     Returns:
-        The estimate, as of `estimate`, over the pairs alone; None if the two share none.
+        The estimate, as of `estimate`; None unless every run has its partner, so that a difference
+        never rests on fewer runs than the row that it stands in.
     """
     others = {run[:3]: run.value for run in reference}
-    pairs = [run._replace(value=run.value - others[run[:3]]) for run in runs if run[:3] in others]
-    return estimate(pairs) if pairs else None
+    runs = list(runs)
+    if any(run[:3] not in others for run in runs):
+        return None
+    return estimate([run._replace(value=run.value - others[run[:3]]) for run in runs])
 
 
 def clear(difference: Estimate) -> bool:
@@ -215,7 +221,7 @@ def _over_networks(measure: Callable[[np.ndarray], np.ndarray], count: int) -> E
         defined = [drawn for drawn in resampled if not math.isnan(drawn)]
         if defined:
             low, high = np.percentile(defined, PERCENTILES)
-    return Estimate(float(value), float(low), float(high), math.nan, 1, 1, count)
+    return Estimate(float(value), float(low), float(high), math.nan, 1, 1, count, count)
 
 
 def verdict(measured: Estimate, published: float, *, margin: float) -> str:

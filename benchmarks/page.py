@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from benchmarks import evidence
 from benchmarks.evidence import Estimate
 from benchmarks.record import Record
 
@@ -117,9 +118,17 @@ def interval(estimate: Estimate | None, *, decimals: int = 1, signed: bool = Fal
     return f"{shown(estimate.mean)} [{shown(estimate.low)}, {shown(estimate.high)}]"
 
 
+def difference(estimate: Estimate | None, *, decimals: int = 1) -> str:
+    """A paired difference with its sign; bold where its interval leaves out 0."""
+    text = interval(estimate, decimals=decimals, signed=True)
+    return f"**{text}**" if estimate is not None and evidence.clear(estimate) else text
+
+
 def counts(estimate: Estimate) -> str:
-    """n at every level, sets x orders x networks: `5 x 5 x 3`."""
-    return f"{estimate.sets} × {estimate.orders} × {estimate.networks}"
+    """n: runs, and the sets and class orders among them: `15 (5 sets, 5 orders)`."""
+    parts = [f"{estimate.sets} set{'s' * (estimate.sets > 1)}"]
+    parts += [f"{estimate.orders} orders"] if estimate.orders > 1 else []
+    return f"{estimate.runs} ({', '.join(parts)})"
 
 
 def made_with(records: Sequence[Record]) -> list[str]:
@@ -130,21 +139,22 @@ def made_with(records: Sequence[Record]) -> list[str]:
 def names_for_people(
     records: Sequence[Record], base: Callable[[Record], str]
 ) -> dict[str, list[Record]]:
-    """Records by the name of their page: `base(record)`, and what tells protocols apart.
+    """Records by the name of their page, `base(record)`; no page mixes protocols.
 
-    Where two protocols have one base name, the name of each also holds those fields in which they
-    differ, so that no page mixes protocols; digests only where nothing else tells them apart.
+    Where several protocols have one base name, the one that was run first keeps it, so that a new
+    one renames no page; the names of the others also say in which fields they differ from it.
     """
     grouped: dict[str, dict[str, list[Record]]] = {}
-    for record in records:
+    for record in sorted(records, key=lambda r: (r.provenance.date, r.name)):
         protocols = grouped.setdefault(base(record), {})
         protocols.setdefault(record.protocol_key, []).append(record)
-    named = {}
+    named: dict[str, list[Record]] = {}
     for name, protocols in grouped.items():
-        flats = {key: flat(dataclasses.asdict(own[0].protocol)) for key, own in protocols.items()}
-        telling = _telling(list(flats.values()))
-        for key, own in protocols.items():
-            words = [f"{f.rpartition('.')[2]}-{_word(flats[key].get(f))}" for f in telling]
+        first, *others = [(flat(dataclasses.asdict(o[0].protocol)), o) for o in protocols.values()]
+        named[name] = first[1]
+        for fields, own in others:
+            telling = _telling([first[0], fields])
+            words = [f"{f.rpartition('.')[2]}-{_word(fields.get(f))}" for f in telling]
             named["-".join([name, *words])] = own
     assert sum(map(len, named.values())) == len(records), "two protocols of one name"
     return dict(sorted(named.items()))

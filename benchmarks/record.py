@@ -9,7 +9,8 @@ import functools
 import importlib
 import json
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
@@ -31,6 +32,12 @@ LINE = r"\n *"
 """Between the values of a list in JSON text; inside a value there is no line's end."""
 
 T = TypeVar("T")
+Versions = list[tuple[str, int, int]]
+"""What something was made with: its name, its VERSION then, and today's."""
+
+
+class Expired(Mistake):
+    """A record that is whole, and that today's code would make otherwise."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -82,6 +89,19 @@ class SetUsed:
     seconds: float
     images: int
     bytes: int
+
+
+def versions(making: Making | None, dataset: Dataset) -> Versions:
+    """Of what all kinds of records are made with."""
+    known = registry.names("distill.datasets")
+    own = [("distill.datasets", dataset.name, dataset.version)] if dataset.name in known else []
+    if making is not None:
+        own.append(("distill.methods", making.method, making.version))
+    modules = [(name, then, registry.load(package, name)) for package, name, then in own]
+    return [
+        (name, then, module.VERSION if hasattr(module, "VERSION") else module.ABOUT.version)
+        for name, then, module in modules
+    ]
 
 
 @facts
@@ -233,7 +253,8 @@ def read_one(path: Path) -> Record:
     """The record in a file.
 
     Raises:
-        Mistake: no such file, not a record, of another version, or changed since it was written.
+        Mistake: no such file, not a record, or changed since it was written.
+        Expired: what it was made with has another VERSION today.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -241,7 +262,13 @@ def read_one(path: Path) -> Record:
             raise ValueError("it holds no digest")
         if content.pop("digest") != _digest(content):
             raise ValueError("its content does not have the digest it names: it was changed")
-        return _parsed(content)
+        record = _parsed(content)
+        for name, then, today in facts_of(record.kind).versions(record.protocol, record.cell):
+            if then != today:
+                raise Expired(f"{name} was at VERSION {then} and is at {today}")
+        return record
+    except Expired as error:
+        raise Expired(f"{path} has expired: {error}; remove it and run its command") from error
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
@@ -256,15 +283,27 @@ def _refused(path: Path, why: str) -> Mistake:
     return Mistake(f"{path} is not a record to build on ({why}); remove it and run its command")
 
 
-def read(folders: Sequence[Path]) -> list[Record]:
+def complain(line: str) -> None:
+    """Say a line on stderr."""
+    print(line, file=sys.stderr)
+
+
+def read(folders: Sequence[Path], *, say: Callable[[str], None] = complain) -> list[Record]:
     """All records in the folders, sorted by file name; a later folder's replace an earlier's.
+
+    Args:
+        say: is told, in a line each, of those that have expired; they are left out.
 
     Raises:
         Mistake: a file there is no record, or bears another record's name.
     """
     records: dict[str, Record] = {}
     for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):
-        record = read_one(path)
+        try:
+            record = read_one(path)
+        except Expired as error:
+            say(str(error))
+            continue
         if record.name != path.name:
             raise _refused(path, f"its name should be {record.name}")
         records[path.name] = record

@@ -30,11 +30,13 @@ def main(command: Tables) -> int:
     if not (command.results / "reported.csv").exists():
         raise Mistake(f"no reported.csv in {command.results}; --results takes the results folder")
     contents = Contents(command.results)
+    for line in contents.expired:
+        print(line, file=sys.stderr)
     if command.check:
         stale = contents.stale()
         for path in stale:
             print(f"stale: {path}; run python -m benchmarks.tables", file=sys.stderr)
-        return 1 if stale else 0
+        return 1 if stale or contents.expired else 0
     for path in contents.regenerate():
         print(path)
     return 0

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from distill.augment import OPERATIONS
+from distill.runtime.mistake import Mistake
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -209,10 +210,18 @@ class Data(NamedTuple):
         """The training images alone: the last `share` of every class stands for the test images.
 
         Choices (presets, learning rates) are made here, so that no test image takes part in them.
+
+        Raises:
+            Mistake: a class of one image, which cannot be parted.
         """
         held = torch.zeros(len(self.train), dtype=torch.bool)
         for label in self.train.present:
             members = (self.train.labels == label).nonzero()[:, 0]
+            if len(members) < 2:
+                raise Mistake(
+                    f"class '{self.train.classes[label]}' has one training image, so none can be "
+                    "held back to judge on; judge on the test images, or add some"
+                )
             held[members[len(members) - max(1, round(share * len(members))) :]] = True
         halves = (~held, held)
         return Data(

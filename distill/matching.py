@@ -68,7 +68,7 @@ class Config(learn.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parse(self.network)
+        object.__setattr__(self, "network", str(parse(self.network)))  # one network, one name
         learn.require(self, "networks", least=0)
         learn.require(self, "real_batch", least=1)
 

@@ -1,6 +1,7 @@
 """A set that is asked for, and the one door through which it is made or found again."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -106,14 +107,15 @@ def distill(
         return _made(plan, real, compute, progress)
     units = [real.present] if plan.config.couples_classes else [[label] for label in real.present]
     asked = [(_name(plan, real, unit), plan.identity(real.only(unit))) for unit in units]
-    pieces = [store.get(name, KIND, facts) for name, facts in asked]
+    kept = functools.partial(_kept, plan)
+    pieces = [store.get(name, KIND, facts, of=kept) for name, facts in asked]
     missing = [
         label for unit, piece in zip(units, pieces, strict=True) if piece is None for label in unit
     ]
     fresh = _made(plan, real.only(missing), compute, progress) if missing else None
     parts = []
     for unit, (name, facts), piece in zip(units, asked, pieces, strict=True):
-        part = fresh.only(unit) if piece is None else _kept(plan, *piece)
+        part = fresh.only(unit) if piece is None else piece
         if piece is None:
             store.put(name, KIND, facts, part.tensors(), part.facts())
         parts.append(part)

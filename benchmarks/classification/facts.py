@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks import record
 from benchmarks.record import Dataset, Making, facts
 from distill.train import Recipe
 
@@ -40,3 +41,8 @@ class Results:
 def name(protocol: Protocol, cell: Cell) -> str:
     """`cifar10-datadam-ipc1`."""
     return f"{protocol.dataset.name}-{cell.making.method}-ipc{cell.making.ipc}"
+
+
+def versions(protocol: Protocol, cell: Cell) -> record.Versions:
+    """What a record was made with."""
+    return record.versions(cell.making, protocol.dataset)

@@ -8,7 +8,7 @@ import pandas as pd
 from benchmarks import beside, evidence
 from benchmarks.evidence import Estimate, Run
 from benchmarks.figures import in_order
-from benchmarks.page import Page, Table, interval, labels, made_with, names_for_people
+from benchmarks.page import Page, Table, counts, difference, interval, labels, made_with, names_for_people
 from benchmarks.record import Record
 from benchmarks.reported import Reported
 
@@ -17,9 +17,9 @@ REFERENCE = "random"
 NOTE = """\
 Test accuracy in percent of fresh networks trained on the small set alone, with its 95 % interval;
 minus random: the paired difference to sets of random images over the same sets' and networks'
-numbers. n: sets x networks; the interval is over the sets, or with one set over its networks, and
-then says nothing of how another set would do. distill s: wall clock to make one set; train s: of
-all training together.
+numbers, bold where its interval leaves out 0: only then does one lead. n: runs, i.e. sets x
+networks; the interval is over the sets, or with one set over its networks, and then says nothing of
+how another set would do. distill s: wall clock to make one set; train s: of all training together.
 """
 
 
@@ -77,8 +77,7 @@ def _difference(record: Record, records: Sequence[Record]) -> Estimate | None:
         and (other.cell.making.ipc, other.cell.making.seed) == (making.ipc, making.seed)
     ]
     paired = [evidence.paired(runs(record), runs(other)) for other in others]
-    known = [estimate for estimate in paired if estimate is not None]
-    return max(known, key=lambda e: e.sets * e.networks, default=None)
+    return next((estimate for estimate in paired if estimate is not None), None)
 
 
 def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Any]:
@@ -95,6 +94,7 @@ def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]
             experiment="classification",
             dataset=protocol.dataset,
             making=making,
+            label=record.label,
             network=protocol.network,
             recipe=protocol.recipe,
             zca=bool(protocol.normalisation["zca"]),
@@ -108,14 +108,13 @@ def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]
 
 def _texts(row: dict[str, Any]) -> dict[str, Any]:
     """A row as people read it."""
-    difference = row[f"minus {REFERENCE}"]
     accuracy = row["accuracy"]
     shown = {
         "ipc": row["ipc"],
         "method": row["method"],
         "accuracy": interval(accuracy),
-        f"minus {REFERENCE}": interval(difference, signed=True),
-        "n": f"{accuracy.sets} × {accuracy.networks}",
+        f"minus {REFERENCE}": difference(row[f"minus {REFERENCE}"]),
+        "n": counts(accuracy),
     }
     return shown | {name: value for name, value in row.items() if name not in shown}
 

@@ -12,7 +12,7 @@ from benchmarks import command as shared
 from distill import choices
 from distill.runtime import registry
 from distill.runtime.flags import chosen, configure, differences, parse
-from distill.runtime.mistake import one_line
+from distill.runtime.mistake import Mistake, one_line
 
 if TYPE_CHECKING:
     from benchmarks.continual.facts import Results
@@ -114,6 +114,12 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
         strategy=command.strategy,
         seed=command.seed,
     )
+    if config.couples_classes and protocol.sets < protocol.orders:
+        raise Mistake(
+            f"--sets {protocol.sets} cannot serve {protocol.orders} orders: in {config.network} a "
+            f"class's images depend on its step, so each order has a set of its own; give --sets "
+            f"{protocol.orders}"
+        )
     network = parse_network(command.network or protocol.network)
     if command.logger is not None:
         loggers.require(command.logger)
@@ -180,7 +186,8 @@ def _orders(ready: Ready, watch: "Stopwatch") -> tuple["Results", list["SetUsed"
     orders = []
     for order in range(protocol.orders):
         sets.number = protocol.set_number(order)
-        folder = command.out / "logs" / f"{command.buffer}-order{order}"
+        words = (command.dataset, command.buffer, f"ipc{command.ipc}", protocol.strategy)
+        folder = command.out / "logs" / "-".join([*words, f"seed{command.seed}"]) / f"order{order}"
         with loggers.opened(command.logger, folder) as opened:
             result = run_order(
                 ready.data,

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from benchmarks import record
 from benchmarks.record import Dataset, Making, facts
 from distill.train import Recipe
+from downstream.continual.protocol import VERSION as TODAY
 
 VERSION = 1
 
@@ -46,7 +48,7 @@ class Results:
     Attributes:
         sizes: [order][step], test images of the step's classes.
         matrices: [order][network][step][step], see `downstream.continual.metrics`.
-        memory_bytes: that the whole memory takes after the last step, mean over the orders.
+        memory_bytes: that the whole memory takes after the last step, mean over the sets.
     """
 
     sizes: list[list[int]]
@@ -58,3 +60,9 @@ def name(protocol: Protocol, cell: Cell) -> str:
     """`digits-datadam-ipc1-retrain`."""
     parts = [protocol.dataset.name, cell.making.method, f"ipc{cell.making.ipc}", protocol.strategy]
     return "-".join(parts)
+
+
+def versions(protocol: Protocol, cell: Cell) -> record.Versions:
+    """What a record was made with."""
+    own = ("the continual protocol", protocol.version, TODAY)
+    return [*record.versions(cell.making, protocol.dataset), own]

@@ -14,6 +14,7 @@ from benchmarks.page import (
     Page,
     Table,
     counts,
+    difference,
     interval,
     labels,
     made_with,
@@ -28,13 +29,14 @@ REFERENCE = "random"
 NOTE = """\
 Accuracy in percent on the test images of all classes seen, with its 95 % interval. final: after the
 last step; it is shown first by images per class, then with all else. minus random: the paired
-difference to the buffer of random images over the same sets, class orders and networks; only where
-its interval leaves out 0 does one lead. n: sets x class orders x networks; order o uses set o mod
-the number of sets. The interval is over the first of these that is more than one: with one set it
-says nothing of how another set would do. incremental: mean over the steps. forgetting: best minus
-last accuracy of the earlier steps' classes. transfer: last minus first (BWT). KB: the memory's
-pixels. distill s: wall clock to make one set. train s: of the whole run. commit: of the code; +
-marks uncommitted changes.
+difference to the buffer of random images over the same sets, class orders and networks, bold where
+its interval leaves out 0: only then does one lead. n: runs, i.e. class orders x networks; order o
+uses set o mod the number of sets. The interval is over the sets, or with one set over the orders,
+and then says nothing of how another set would do. Epochs are over what a network is shown: with
+formation 2 four times the images, and so more steps. incremental: mean over the steps. forgetting:
+best minus last accuracy of the earlier steps' classes. transfer: last minus first (BWT). KB: the
+memory's pixels. distill s: wall clock to make one set. train s: of the whole run. commit: of the
+code; + marks uncommitted changes.
 """
 
 
@@ -100,7 +102,7 @@ MEASURES: dict[str, Callable[[Any, list[int]], float | None]] = {
 }
 
 
-def difference(record: Record, records: Sequence[Record]) -> Estimate | None:
+def minus_reference(record: Record, records: Sequence[Record]) -> Estimate | None:
     """The paired difference of the final accuracy to the reference buffer of the same size."""
     own, making = runs(record, metrics.final_accuracy), record.cell.making
     if making.method == REFERENCE:
@@ -111,8 +113,7 @@ def difference(record: Record, records: Sequence[Record]) -> Estimate | None:
         if other.cell.making.method == REFERENCE
         and (other.cell.making.ipc, other.cell.making.seed) == (making.ipc, making.seed)
     ]
-    known = [estimate for estimate in paired if estimate is not None]
-    return max(known, key=lambda e: e.sets * e.orders * e.networks, default=None)
+    return next((estimate for estimate in paired if estimate is not None), None)
 
 
 def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Any]:
@@ -125,13 +126,14 @@ def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]
         "ipc": making.ipc,
         "buffer": labels(records)[record.key],
         **estimates,
-        f"minus {REFERENCE}": difference(record, records),
+        f"minus {REFERENCE}": minus_reference(record, records),
         **beside.columns(
             reported,
             estimates["final"],
             experiment="continual",
             dataset=protocol.dataset,
             making=making,
+            label=record.label,
             network=protocol.network,
             recipe=protocol.recipe,
             zca=False,
@@ -161,6 +163,7 @@ def _numbers(row: dict[str, Any]) -> dict[str, Any]:
         else:
             numbers[name] = value
         if name == "final":
+            numbers |= {"deviation": value.deviation, "runs": value.runs}
             numbers |= {"sets": value.sets, "orders": value.orders, "networks": value.networks}
     return {k: round(v, 3) if isinstance(v, float) else v for k, v in numbers.items()}
 
@@ -171,7 +174,7 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
         "ipc": row["ipc"],
         "buffer": row["buffer"],
         "final": interval(row["final"]),
-        f"minus {REFERENCE}": interval(row[f"minus {REFERENCE}"], signed=True),
+        f"minus {REFERENCE}": difference(row[f"minus {REFERENCE}"]),
         "n": counts(row["final"]),
     }
     shown |= {name: row[name] for name in ("reported", "verdict", "others got")}
@@ -186,13 +189,13 @@ def _summary(rows: Sequence[dict[str, Any]]) -> list[Table]:
         name = row["buffer"]
         wide["final"].setdefault(row["ipc"], {})[name] = interval(row["final"])
         if row[f"minus {REFERENCE}"] is not None:
-            text = interval(row[f"minus {REFERENCE}"], signed=True)
+            text = difference(row[f"minus {REFERENCE}"])
             wide["difference"].setdefault(row["ipc"], {})[name] = text
     buffers = in_order(row["buffer"] for row in rows)
     n = " or ".join(sorted({counts(row["final"]) for row in rows}))
     captions = {
-        "final": f"Final accuracy (%) [95 % interval], n = {n} (sets × orders × networks):",
-        "difference": f"Minus {REFERENCE}, paired [95 % interval]:",
+        "final": f"Final accuracy (%) [95 % interval], n = {n}:",
+        "difference": f"Minus {REFERENCE}, paired [95 % interval], bold where it leaves out 0:",
     }
     tables = []
     for which, by_ipc in wide.items():

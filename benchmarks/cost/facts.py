@@ -1,5 +1,6 @@
 """What a record of costs holds."""
 
+from benchmarks import record
 from benchmarks.record import facts
 
 VERSION = 1
@@ -42,3 +43,8 @@ def name(protocol: Protocol, cell: Cell) -> str:
     """`step-cpu-2-threads`."""
     part, device = protocol.part.replace("_", "-"), protocol.device.replace(":", "")
     return f"{part}-{device}-{protocol.threads}-{'thread' if protocol.threads == 1 else 'threads'}"
+
+
+def versions(protocol: Protocol, cell: Cell) -> record.Versions:
+    """Nothing: a measured time is what it was."""
+    return []

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from benchmarks import record
 from benchmarks.record import Dataset, Making, facts
 from distill.train import Recipe
+from downstream.nas.trial import VERSION as TODAY
 
 VERSION = 1
 
@@ -82,3 +84,9 @@ def name(protocol: Protocol, cell: Cell) -> str:
     parts += [] if cell.strategy == "grid" else [cell.strategy]
     parts += [] if cell.seed == 0 else [f"seed{cell.seed}"]
     return "-".join(parts)
+
+
+def versions(protocol: Protocol, cell: Cell) -> record.Versions:
+    """What a record was made with."""
+    own = ("the trials", protocol.truth["version"], TODAY)
+    return [*record.versions(cell.making, protocol.dataset), own]

@@ -20,7 +20,7 @@ from benchmarks.nas.rows import (
     row_of,
     scatter_frame,
 )
-from benchmarks.page import Drawing, Page, Table, interval, made_with, names_for_people
+from benchmarks.page import Drawing, Page, Table, difference, interval, made_with, names_for_people
 from benchmarks.record import Record
 from benchmarks.reported import Reported
 from distill.train import Recipe
@@ -32,8 +32,8 @@ Spearman: rank correlation of what the proxy gives the networks with their accur
 dataset, over all n networks and over the best fifth by the whole dataset, with its 95 % interval
 from a bootstrap over these networks. minus random: the paired difference to random images (as many
 a class, trained on alike; for a proxy without images of its own those trained on for as many steps,
-else the most images) over the same networks and resamples; only where its interval leaves out 0
-does one rank better. Every row is one set and one seed of the trainings: no interval says how
+else the most images) over the same networks and resamples, bold where its interval leaves out 0:
+only then does one rank better. Every row is one set and one seed of the trainings: no interval says how
 another set would do. whole with another seed is the ceiling: the whole dataset against itself.
 parameters and flops train nothing: the larger network is ranked higher. top-1: accuracy (%) on the
 whole dataset of the network that the proxy ranks first; top-5: mean of its first five; regret: best
@@ -145,7 +145,8 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
         if name.endswith("reported"):
             shown[name] = None if row[name] is None else f"{row[name]:.2f}"
         elif not name.endswith("verdict"):
-            shown[name] = interval(row[name], decimals=2, signed=name.endswith(MINUS))
+            text = difference if name.endswith(MINUS) else interval
+            shown[name] = text(row[name], decimals=2)
     return shown
 
 

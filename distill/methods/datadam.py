@@ -45,7 +45,7 @@ def preset(about: About, ipc: int, name: str) -> Config:
     """laptop: width 32, targets bought once (`dm.laptop`). paper: 8,000 fresh networks, width 128.
 
     paper is the paper's table of hyper-parameters: learning rate 1 (10 above 50 images a class),
-    momentum 0.5, p = 4, lambda = 0.01 (0.02 from 64 px on); the number of real images is not
+    momentum 0.5, p = 4, lambda = 0.01 (0.02 above 32 px); the number of real images is not
     published: 128 here. See its Table 1 (CIFAR-10: 32.0, 54.2, 67.0 % at 1, 10, 50 images a class;
     with ZCA).
     """

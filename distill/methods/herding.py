@@ -38,7 +38,7 @@ class Config:
     formation: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        parse(self.network)
+        object.__setattr__(self, "network", str(parse(self.network)))  # one network, one name
         require(self, "networks", least=1)
 
 
@@ -66,6 +66,7 @@ def distill(
     spec = parse(config.network)
     streams = [generator(seed, "network", k) for k in range(config.networks)]
     networks = build_many(spec, real.shape, classes=len(real.classes), generators=streams)
+    networks = [network.eval() for network in networks]  # no image may depend on its neighbours
     progress.start("herding classes", len(real.present))
     chosen = []
     for label in real.present:

@@ -1,7 +1,8 @@
-"""Where and how to compute: entered in the loop over pixels and in the training loop."""
+"""Where and how to compute: entered before a set is made and before networks are trained."""
 
 import ctypes
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 
@@ -40,13 +41,19 @@ class Compute:
         return cls(device, 1 if device.type == "cpu" and max(shape[-2:]) <= SMALL else None)
 
     def enter(self) -> None:
-        """Set up this process; no result depends on it, but for rounding."""
+        """Set up this process, whatever it was set to before; it changes rounding at most."""
         keep_memory()
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
+        usual_threads()
+        torch.set_num_threads(self.threads or usual_threads())
 
 
 CPU = Compute()
+
+
+@functools.cache
+def usual_threads() -> int:
+    """How many threads torch had before this suite set any."""
+    return torch.get_num_threads()
 
 
 def choose(name: str) -> torch.device:

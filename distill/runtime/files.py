@@ -39,4 +39,4 @@ def require_writable(folder: Path) -> None:
     """
     probe = folder / ".writable"
     write_atomically(probe, b"")
-    probe.unlink()
+    probe.unlink(missing_ok=True)  # another run may have been quicker

@@ -16,8 +16,8 @@ class Ledger:
     """An append-only file of the trials made under one identity, by the network's name.
 
     The file's name holds the identity's key and its first line the identity, so trials under other
-    data, seeds or training are never mixed up. Every line ends in its own digest. Only one process
-    at a time holds a ledger.
+    data, seeds or training are never mixed up. Every line ends in a digest of itself and of the
+    identity, so that none can stand in another ledger. Only one process at a time holds a ledger.
     """
 
     def __init__(self, folder: Path, name: str, facts: identity.Facts) -> None:
@@ -27,7 +27,8 @@ class Ledger:
             Mistake: the file is damaged; the message names the line.
         """
         self.facts = identity.plain(facts)
-        self.path = folder / f"{name}-{identity.key('ledger', facts)}.jsonl"
+        self.key = identity.key("ledger", facts)
+        self.path = folder / f"{name}-{self.key}.jsonl"
         self.rows: dict[str, dict[str, Any]] = {}
         self._end = 0
         self._read()
@@ -39,7 +40,7 @@ class Ledger:
         whole = content[: content.rfind(b"\n") + 1]  # a torn last line is a trial not finished
         for number, line in enumerate(whole.splitlines(), 1):
             try:
-                row = _checked(line)
+                row = _checked(line, self.key)
                 if number == 1 and row != {"identity": self.facts}:
                     raise ValueError("it is of other trials")
                 if number > 1:
@@ -63,7 +64,7 @@ class Ledger:
             Mistake: the folder cannot be written to, or the disk is full; earlier rows are whole.
         """
         lines = [] if self._end else [{"identity": self.facts}]
-        content = b"".join(_line(line) for line in [*lines, row])
+        content = b"".join(_line(line, self.key) for line in [*lines, row])
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "ab") as file:
@@ -104,24 +105,28 @@ class Ledger:
             yield
 
 
-def _line(row: dict[str, Any]) -> bytes:
-    """A row as a line, with its digest at the end.
+def _line(row: dict[str, Any], key: str) -> bytes:
+    """A row as a line of the ledger with that key, with its digest at the end.
 
     Raises:
         ValueError: it holds a number that is not finite.
     """
     text = json.dumps(row, allow_nan=False)
-    return f"{text}\t{identity.digest(text.encode())}\n".encode()
+    return f"{text}\t{_digest(text.encode(), key)}\n".encode()
 
 
-def _checked(line: bytes) -> dict[str, Any]:
-    """The row of a line, if its digest is right.
+def _digest(text: bytes, key: str) -> str:
+    return identity.digest(key.encode() + text)
+
+
+def _checked(line: bytes, key: str) -> dict[str, Any]:
+    """The row of a line of the ledger with that key, if its digest is right.
 
     Raises:
         ValueError: it is not.
     """
     text, _, digest = line.rpartition(b"\t")
-    if identity.digest(text) != digest.decode("ascii", "replace"):
+    if _digest(text, key) != digest.decode("ascii", "replace"):
         raise ValueError("its digest does not fit")
     return json.loads(text, parse_constant=_refuse)
 

@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -20,6 +20,7 @@ from distill.runtime.files import write_atomically
 from distill.runtime.mistake import Mistake
 
 Tensors = dict[str, Tensor]
+T = TypeVar("T")
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
@@ -81,10 +82,18 @@ class Store:
         """Where the piece of that identity lies; `name` is for people."""
         return self.folder / f"{name}-{identity.key(kind, facts)}.safetensors"
 
-    def get(self, name: str, kind: str, facts: identity.Facts) -> tuple[Tensors, dict] | None:
+    def get(
+        self,
+        name: str,
+        kind: str,
+        facts: identity.Facts,
+        *,
+        of: Callable[[Tensors, dict[str, Any]], T],
+    ) -> T | None:
         """The piece of that identity, or None where it has to be made.
 
-        A damaged file, or one that holds another piece, is set aside under another name.
+        A damaged file, one that holds another piece, or one of which `of(tensors, about)` raises a
+        ValueError, is set aside under another name.
 
         Raises:
             Mistake: it cannot be set aside.
@@ -94,12 +103,12 @@ class Store:
             tensors, held = read(path)
             if held.get("identity") != identity.plain(facts):
                 raise ValueError("it holds another piece of work")
+            return of(tensors, held["facts"])
         except FileNotFoundError:
             return None
         except ValueError as error:
             self._set_aside(path, error)
             return None
-        return tensors, held["facts"]
 
     def _set_aside(self, path: Path, reason: ValueError) -> None:
         aside = path.with_suffix(".damaged")

@@ -3,6 +3,7 @@
 For programs: `DistilledBuffer` is a storage policy that Avalanche's own strategies take, and
 `class_incremental` makes their benchmark. `examples/avalanche_replay.py` puts the two together:
 
+    data = data.normalised_by(Normalisation.fixed(1))
     benchmark = class_incremental(data, steps=5)
     buffer = DistilledBuffer.of("datadam", data.train, ipc=1)
     ReplayPlugin(mem_size=buffer.max_size, storage_policy=buffer)

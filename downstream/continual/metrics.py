@@ -57,8 +57,3 @@ class OrderResult(NamedTuple):
 
     sizes: list[int]
     matrices: list[Matrix]
-
-
-def curve(matrix: Matrix, sizes: Sequence[int]) -> list[float]:
-    """Accuracy on the classes seen so far, after each step."""
-    return [seen_accuracy(matrix, sizes, step) for step in range(len(sizes))]
