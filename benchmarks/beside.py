@@ -6,8 +6,8 @@ from typing import Any
 
 from benchmarks import evidence, reported
 from benchmarks.evidence import Estimate
-from benchmarks.record import Dataset, Making
 from benchmarks.reported import Reported
+from benchmarks.schema import Dataset, Making
 from distill.augment import OPERATIONS
 from distill.networks import parse
 from distill.train import Recipe
@@ -79,9 +79,7 @@ def columns(
     }
 
 
-def _verdict(
-    estimate: Estimate, published: Reported, making: Making, label: str
-) -> str | None:
+def _verdict(estimate: Estimate, published: Reported, making: Making, label: str) -> str | None:
     """The verdict of a row; None where it would compare two different things."""
     as_published = not making.config or label.split()[1:] == ["paper"]
     if not as_published or any(getattr(published, name) is None for name in STATED):

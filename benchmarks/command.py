@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmarks.record import Dataset, Record
+    from benchmarks.record import Record
+    from benchmarks.schema import Dataset
     from distill.images import About, Data
     from distill.runtime.compute import Compute
 
@@ -66,7 +67,7 @@ def record_folders(out: Path) -> list[Path]:
 
 def dataset_used(data: "Data", judge: str = "test") -> "Dataset":
     """What a record says of the images."""
-    from benchmarks.record import Dataset
+    from benchmarks.schema import Dataset
 
     return Dataset(**data.train.about.identity(), digest=data.digest(), judged_on=judge)
 

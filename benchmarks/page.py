@@ -153,9 +153,10 @@ def names_for_people(
         first, *others = [(flat(dataclasses.asdict(o[0].protocol)), o) for o in protocols.values()]
         named[name] = first[1]
         for fields, own in others:
-            telling = _telling([first[0], fields])
-            words = [f"{f.rpartition('.')[2]}-{_word(fields.get(f))}" for f in telling]
-            named["-".join([name, *words])] = own
+            ways = _telling([first[0], fields]), _different([first[0], fields])
+            words = [[f"{f.rpartition('.')[2]}-{_word(fields.get(f))}" for f in w] for w in ways]
+            plain, whole = ("-".join([name, *own_words]) for own_words in words)
+            named[whole if plain in named else plain] = own
     assert sum(map(len, named.values())) == len(records), "two protocols of one name"
     return dict(sorted(named.items()))
 
@@ -178,13 +179,18 @@ def labels(records: Sequence[Record]) -> dict[str, str]:
     return named
 
 
-def _telling(flats: Sequence[dict[str, Any]]) -> list[str]:
-    """The fields that tell some flat dictionaries apart, without what only digests say."""
+def _different(flats: Sequence[dict[str, Any]]) -> list[str]:
+    """The fields in which some flat dictionaries differ."""
     fields = {field for one in flats for field in one}
-    telling = sorted(f for f in fields if len({str(one.get(f)) for one in flats}) > 1)
-    plain = [f for f in telling if f.rpartition(".")[2] not in DIGESTS]
+    return sorted(f for f in fields if len({str(one.get(f)) for one in flats}) > 1)
+
+
+def _telling(flats: Sequence[dict[str, Any]]) -> list[str]:
+    """The fields that tell flat dictionaries apart, digests only where nothing else does."""
+    different = _different(flats)
+    plain = [f for f in different if f.rpartition(".")[2] not in DIGESTS]
     apart = len({tuple(str(one.get(f)) for f in plain) for one in flats}) == len(flats)
-    return plain if apart else telling
+    return plain if apart else different
 
 
 def _word(value: Any) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.record import Cost, Hardware, Provenance
+from benchmarks.schema import Cost, Hardware, Provenance
 
 LIBRARIES = ("torch", "torchvision", "avalanche-lib", "nni", "numpy", "safetensors", "scikit-learn")
 

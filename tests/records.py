@@ -8,7 +8,8 @@ from benchmarks.classification import facts as of_classification
 from benchmarks.continual import facts as of_continual
 from benchmarks.cost import facts as of_cost
 from benchmarks.nas import facts as of_nas
-from benchmarks.record import Cost, Dataset, Hardware, Making, Provenance, Record, SetUsed
+from benchmarks.record import Record
+from benchmarks.schema import Cost, Dataset, Hardware, Making, Provenance, SetUsed
 from distill.augment import OPERATIONS
 from distill.train import Recipe
 

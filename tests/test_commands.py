@@ -20,12 +20,14 @@ from distill.images import Data, ImageSet
 from distill.plan import Plan, distill
 from distill.runtime import flags, registry
 from distill.runtime.seeding import derive, generator
+from distill.runtime.store import Store
 from distill.synthetic import SyntheticSet
 from downstream.continual import protocol
 
 from conftest import write_tree
 
 ROOT = Path(__file__).parent.parent
+LABEL = "datadam iterations=4 network=convnet-d3-w8-instance-relu-avg networks=2"
 QUICK = ["--method.iterations", "4", "--method.networks", "2", "--method.network", "convnet-w8"]
 SMALL = ["--steps", "2", "--network", "convnet-d2-w8"]
 CLASSIFY = ["--sets", "2", "--networks", "2", "--network", "convnet-w8", "--epochs", "3"]
@@ -93,7 +95,7 @@ def test_continual_writes_a_record_with_all_that_made_it(runs):
     assert "flip" not in record.protocol.recipe.operations
     config = record.cell.making.config
     assert (config["iterations"], config["networks"]) == (4, 2)
-    assert record.label == "datadam iterations=4 network=convnet-w8 networks=2"
+    assert record.label == LABEL
     matrices = record.results.matrices
     assert [len(own) for own in matrices] == [3, 3, 3], "orders x networks"
     assert all(m[0][1] is None and 0 <= m[1][1] <= 100 for own in matrices for m in own)
@@ -106,20 +108,19 @@ def test_continual_writes_a_record_with_all_that_made_it(runs):
 
 @pytest.mark.parametrize("method", ["random", "datadam"])
 def test_a_record_names_its_sets_with_digests_and_seconds(runs, method, digits):
-    """They are those that anybody makes from the seeds that the record names."""
+    """They are those that lie in OUT/sets, and that the seeds named make again."""
     record = record_of(runs, method=method)
-    seeds = [derive(0, "set", number) for number in range(2)]
-    assert [used.seed for used in record.sets] == seeds
-    module = registry.load("distill.methods", method)
-    config = module.Config(**record.cell.making.config)
+    assert [used.seed for used in record.sets] == [derive(0, "set", number) for number in range(2)]
+    config = registry.load("distill.methods", method).Config(**record.cell.making.config)
+    before = sorted(path.name for path in (runs / "sets").iterdir())
     for used in record.sets:
-        same = distill(Plan(method, config, 1, used.seed), digits.train)
-        assert (used.digest, used.images, used.bytes) == (
-            same.digest(),
-            10,
-            same.stored_bytes,
-        )
-        assert 0 < used.seconds < 60
+        plan = Plan(method, config, 1, used.seed)
+        kept = distill(plan, digits.train, store=Store(runs / "sets"))
+        assert (used.digest, used.images, used.bytes) == (kept.digest(), 10, kept.stored_bytes)
+        assert used.seconds == pytest.approx(kept.made.seconds, abs=1e-3) and used.seconds > 0
+        again = distill(plan, digits.train)
+        torch.testing.assert_close(kept.images, again.images, rtol=0, atol=1e-4)
+    assert sorted(path.name for path in (runs / "sets").iterdir()) == before
     assert record.sets[0].digest != record.sets[1].digest
 
 
@@ -158,9 +159,9 @@ def test_continual_shows_its_own_row_beside_those_of_the_same_protocol(runs, bri
     continual.main([*args, "--sets", "2"])
     printed = capsys.readouterr().out
     marked = [row for row in rows_of(printed) if row.startswith("| ->")]
-    assert len(marked) == 1 and " random " in marked[0] and " 2 × 3 × 3 " in marked[0]
+    assert len(marked) == 1 and " random " in marked[0] and " 9 (2 sets, 3 orders) " in marked[0]
     others = [row for row in rows_of(printed) if row.startswith("|    |")]
-    assert any(" datadam iterations=4 network=convnet-w8 networks=2 " in row for row in others)
+    assert any(f" {LABEL} " in row for row in others)
     record = record_of(runs, method="random")
     assert f"record: {runs / 'records' / record.name}" in printed
     figure = Path(printed.split("figure: ")[1].strip())
@@ -172,10 +173,12 @@ def test_the_mark_stands_by_the_key_where_two_rows_share_a_label(brief, tmp_path
     continual.main([*args, "--orders", "2"])
     capsys.readouterr()
     continual.main([*args, "--orders", "1"])
-    rows = [row for row in rows_of(capsys.readouterr().out) if " × " in row]
+    rows = [
+        row for row in rows_of(capsys.readouterr().out) if " set" in row and "images per" not in row
+    ]
     assert sorted(row[:5] for row in rows) == ["|    ", "| -> "]
     (marked,) = [row for row in rows if row.startswith("| ->")]
-    assert " random orders=1 sets=1 " in marked and " 1 × 1 × 3 " in marked
+    assert " random orders=1 sets=1 " in marked and " 3 (1 set) " in marked
 
 
 def test_what_was_run_otherwise_is_not_shown(runs, brief, capsys):
@@ -187,11 +190,14 @@ def test_what_was_run_otherwise_is_not_shown(runs, brief, capsys):
 
 
 def test_a_logger_writes_for_every_order(brief, tmp_path):
-    out = ["--out", str(tmp_path), "--logger", "csv"]
-    continual.main(["--buffer", "random", *SMALL, "--orders", "2", *out])
-    for order in (0, 1):
-        lines = (tmp_path / "logs" / f"random-order{order}" / "eval_results.csv").read_text()
-        assert len(lines.splitlines()) > 2
+    args = ["--buffer", "random", *SMALL, "--orders", "2", "--out", str(tmp_path)]
+    continual.main([*args, "--logger", "csv"])
+    written = {path.parent: path.read_text() for path in tmp_path.rglob("eval_results.csv")}
+    assert sorted(folder.name for folder in written) == ["order0", "order1"]
+    assert all(folder.is_relative_to(tmp_path / "logs") for folder in written)
+    assert all(len(text.splitlines()) > 2 for text in written.values())
+    continual.main([*args, "--logger", "csv", "--ipc", "2"])
+    assert {folder: (folder / "eval_results.csv").read_text() for folder in written} == written
 
 
 def test_classification_writes_a_record_and_shows_it(tmp_path, capsys):
@@ -204,7 +210,7 @@ def test_classification_writes_a_record_and_shows_it(tmp_path, capsys):
     printed = capsys.readouterr().out
     mean = sum(a for own in accuracies for a in own) / 4
     (row,) = [row for row in rows_of(printed) if row.startswith("| ->")]
-    assert f" {mean:.1f} [" in row and " 2 × 2 " in row
+    assert f" {mean:.1f} [" in row and " 4 (2 sets) " in row
     assert f"record: {tmp_path / 'records' / record.name}" in printed
 
 
@@ -362,7 +368,15 @@ WRONG = {
     [(module, *case) for module, cases in WRONG.items() for case in cases],
     ids=lambda part: part.__name__.split(".")[-2] if hasattr(part, "main") else None,
 )
-def test_a_wrong_value_gets_one_line(module, args, says, fails, tmp_path):
+def test_a_wrong_value_gets_one_line_before_the_work(
+    module, args, says, fails, tmp_path, monkeypatch
+):
+    def work(*given, **also):
+        raise AssertionError("it began to work")
+
+    monkeypatch.setattr("distill.plan.distill", work)
+    if hasattr(module, "run"):
+        monkeypatch.setattr(module, "run", work)
     error = fails(module.main, [*args, "--out", str(tmp_path / "runs" / "x")])
     assert re.search(says, error), error
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from distill.runtime.compute import CPU, Compute, choose
+from distill.runtime.compute import CPU, Compute, choose, usual_threads
 from distill.runtime.mistake import Mistake
 
 CODE = """
@@ -44,15 +44,15 @@ def test_small_images_take_one_thread_and_large_ones_what_torch_takes():
     assert Compute.of("cpu", (3, 8, 8)).device == CPU.device == torch.device("cpu")
 
 
-def test_a_number_of_threads_is_set_when_it_is_entered():
-    threads = torch.get_num_threads()
+def test_a_number_of_threads_holds_until_the_next_is_entered():
+    usual = usual_threads()
     try:
-        Compute(threads=2).enter()
-        assert torch.get_num_threads() == 2
+        Compute(threads=usual + 1).enter()
+        assert torch.get_num_threads() == usual + 1
         CPU.enter()
-        assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == usual
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(usual)
 
 
 @pytest.mark.parametrize("name", ["cuda:7", "cpu:1", "gpu", ""])

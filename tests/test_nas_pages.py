@@ -9,16 +9,8 @@ from matplotlib.collections import PathCollection
 from benchmarks import evidence, reported
 from benchmarks.nas import facts, figures, rows
 from benchmarks.nas.page import pages
-from benchmarks.record import (
-    Cost,
-    Dataset,
-    Hardware,
-    Making,
-    Provenance,
-    Record,
-    SetUsed,
-    read_one,
-)
+from benchmarks.record import Record, read_one
+from benchmarks.schema import Cost, Dataset, Hardware, Making, Provenance, SetUsed
 from distill.train import Recipe
 from downstream.nas import space
 

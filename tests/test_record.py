@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import benchmarks.nas.run
 import benchmarks.provenance
 import benchmarks.record
 import benchmarks.reported
@@ -17,7 +18,8 @@ from benchmarks.classification import __main__ as classification
 from benchmarks.continual import __main__ as continual
 from benchmarks.continual import facts
 from benchmarks.nas import __main__ as nas
-from benchmarks.record import Making, Record, read, read_one
+from benchmarks.record import Expired, Record, read, read_one
+from benchmarks.schema import Making
 from distill.runtime import identity, registry
 from distill.runtime.flags import cli, parse
 from distill.runtime.mistake import Mistake
@@ -231,8 +233,12 @@ def tables_main(args):
 
 
 @pytest.mark.parametrize("where", ["results", "out"])
-def test_every_command_that_reads_records_refuses_an_edited_one(where, results, tmp_path, fails):
+def test_every_command_that_reads_records_refuses_an_edited_one(
+    where, results, tmp_path, fails, monkeypatch
+):
     """Before it does any work."""
+    for module in (continual, classification, benchmarks.nas.run):
+        monkeypatch.setattr(module, "run", lambda *given: pytest.fail("it began to work"))
     out = tmp_path / "runs"
     path = edited((results if where == "results" else out) / "records")
     commands = [(main, ["--out", str(out)]) for main in (continual.main, classification.main)]
@@ -246,8 +252,8 @@ def test_every_command_that_reads_records_refuses_an_edited_one(where, results, 
 
 # Keys of the standard cells: `python -m benchmarks.continual` and `benchmarks.classification`, as
 # they stand. One that changes makes all records of the kind foreign: only on purpose.
-CONTINUAL = "a8e61d6fd3"
-CLASSIFICATION = "f03db7bd0b"
+CONTINUAL = "3e2a6f460a"
+CLASSIFICATION = "c0910f94a4"
 
 
 def key_of(module, args, monkeypatch, record=None):
@@ -300,6 +306,48 @@ def test_a_raised_version_changes_the_key(module, tmp_path, monkeypatch):
     assert key_of(continual, [], monkeypatch) != CONTINUAL
     if "continual" in module:
         assert key_of(classification, [], monkeypatch) == CLASSIFICATION
+
+
+EXPIRES = {
+    "distill.methods.datadam": {"continual-datadam", "classification-datadam", "nas-datadam"},
+    "downstream.continual.protocol": {"continual-datadam", "continual-random"},
+    "downstream.nas.trial": {"nas-datadam"},
+}
+"""Which of the records below a raised VERSION expires."""
+
+
+@pytest.mark.parametrize("module", EXPIRES)
+def test_a_raised_version_expires_exactly_what_it_made(module, results, monkeypatch, capsys):
+    records = [make() for make in EVERY.values()] + [continual_record("datadam")]
+    for record in records:
+        record.write(results / "records")
+    tables_main(["--results", str(results)])
+    raise_version(module, monkeypatch)
+    capsys.readouterr()
+    said: list[str] = []
+    whole = read([results / "records"], say=said.append)
+    expired = [record for record in records if record not in whole]
+    assert {f"{r.kind}-{r.label}" for r in expired} == EXPIRES[module] and len(whole) > 1
+    for record in expired:
+        path = results / "records" / record.name
+        with pytest.raises(Expired, match=f"{path} has expired: .* was at VERSION 1 and is at 100"):
+            read_one(path)
+        assert sum(str(path) in line for line in said) == 1
+    assert tables_main(["--results", str(results), "--check"]) == 1
+    assert set(said) <= set(capsys.readouterr().err.splitlines())
+    assert tables_main(["--results", str(results)]) == 0
+    assert tables_main(["--results", str(results), "--check"]) == 1, "until they are removed"
+    for record in expired:
+        (results / "records" / record.name).unlink()
+    assert tables_main(["--results", str(results), "--check"]) == 0
+
+
+def raise_version(module, monkeypatch):
+    """A VERSION of 100 wherever it is looked up."""
+    monkeypatch.setattr(f"{module}.VERSION", 100)
+    kind = module.split(".")[1]
+    if module.startswith("downstream."):
+        monkeypatch.setattr(f"benchmarks.{kind}.facts.TODAY", 100)
 
 
 def with_field(instance):

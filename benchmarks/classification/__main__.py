@@ -17,7 +17,8 @@ from distill.runtime.mistake import Mistake, one_line
 
 if TYPE_CHECKING:
     from benchmarks.provenance import Stopwatch
-    from benchmarks.record import Provenance, Record
+    from benchmarks.record import Record
+    from benchmarks.schema import Provenance
     from distill.images import Data
     from distill.networks import Spec
     from distill.plan import Plan
@@ -107,7 +108,8 @@ def prepare(command: Classification, flags: list[str]) -> Ready:
     config = configure(preset, flags, prog=PROG)
     if min(command.sets, command.networks, command.epochs) < 1:
         raise Mistake("--sets, --networks and --epochs take 1 or more")
-    spec = parse_network(command.network or f"convnet-d{about.depth}-w128-instance-relu-avg")
+    usual = f"convnet-d{about.depth}-w128-instance-relu-avg"
+    spec = parse_network(usual if command.network is None else command.network)
     data, compute = shared.load(command)
     return Ready(
         command,
@@ -124,7 +126,8 @@ def run(ready: Ready, provenance: "Provenance") -> "Record":
     """Make the sets, train on them and gather the record."""
     from benchmarks.classification import facts
     from benchmarks.provenance import Stopwatch, cost
-    from benchmarks.record import Record, making, set_used
+    from benchmarks.record import Record
+    from benchmarks.schema import making, set_used
 
     command, watch = ready.command, Stopwatch()
     accuracies, sets = _sets(ready, watch)

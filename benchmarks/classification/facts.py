@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from benchmarks import record
-from benchmarks.record import Dataset, Making, facts
+from benchmarks import schema
+from benchmarks.schema import Dataset, Making, facts
 from distill.train import Recipe
 
 VERSION = 1
@@ -43,6 +43,6 @@ def name(protocol: Protocol, cell: Cell) -> str:
     return f"{protocol.dataset.name}-{cell.making.method}-ipc{cell.making.ipc}"
 
 
-def versions(protocol: Protocol, cell: Cell) -> record.Versions:
+def versions(protocol: Protocol, cell: Cell) -> schema.Versions:
     """What a record was made with."""
-    return record.versions(cell.making, protocol.dataset)
+    return schema.versions(cell.making, protocol.dataset)

@@ -8,7 +8,16 @@ import pandas as pd
 from benchmarks import beside, evidence
 from benchmarks.evidence import Estimate, Run
 from benchmarks.figures import in_order
-from benchmarks.page import Page, Table, counts, difference, interval, labels, made_with, names_for_people
+from benchmarks.page import (
+    Page,
+    Table,
+    counts,
+    difference,
+    interval,
+    labels,
+    made_with,
+    names_for_people,
+)
 from benchmarks.record import Record
 from benchmarks.reported import Reported
 

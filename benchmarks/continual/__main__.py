@@ -17,7 +17,8 @@ from distill.runtime.mistake import Mistake, one_line
 if TYPE_CHECKING:
     from benchmarks.continual.facts import Results
     from benchmarks.provenance import Stopwatch
-    from benchmarks.record import Provenance, Record, SetUsed
+    from benchmarks.record import Record
+    from benchmarks.schema import Provenance, SetUsed
     from distill.images import Data, ImageSet
     from distill.plan import Plan
     from distill.runtime.compute import Compute
@@ -120,7 +121,7 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
             f"class's images depend on its step, so each order has a set of its own; give --sets "
             f"{protocol.orders}"
         )
-    network = parse_network(command.network or protocol.network)
+    network = parse_network(protocol.network if command.network is None else command.network)
     if command.logger is not None:
         loggers.require(command.logger)
     data, compute = shared.load(command)
@@ -139,7 +140,8 @@ def run(ready: Ready, provenance: "Provenance") -> "Record":
     """Go through all class orders and gather the record."""
     from benchmarks.continual import facts
     from benchmarks.provenance import Stopwatch, cost
-    from benchmarks.record import Record, making
+    from benchmarks.record import Record
+    from benchmarks.schema import making
     from downstream.continual.protocol import VERSION
 
     protocol, watch = ready.protocol, Stopwatch()
@@ -247,7 +249,7 @@ class Sets:
 
     def used(self) -> list["SetUsed"]:
         """What the record says of each set: all its classes by id, as first made."""
-        from benchmarks.record import set_used
+        from benchmarks.schema import set_used
         from distill.synthetic import merge
 
         return [

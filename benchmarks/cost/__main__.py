@@ -19,7 +19,8 @@ from distill.runtime.mistake import Mistake, one_line, unknown
 if TYPE_CHECKING:
     import torch
 
-    from benchmarks.record import Provenance, Record
+    from benchmarks.record import Record
+    from benchmarks.schema import Provenance
 
 PACKAGE = "benchmarks.cost.parts"
 PARTS = registry.names(PACKAGE)

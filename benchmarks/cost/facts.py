@@ -1,7 +1,7 @@
 """What a record of costs holds."""
 
-from benchmarks import record
-from benchmarks.record import facts
+from benchmarks import schema
+from benchmarks.schema import facts
 
 VERSION = 1
 
@@ -45,6 +45,6 @@ def name(protocol: Protocol, cell: Cell) -> str:
     return f"{part}-{device}-{protocol.threads}-{'thread' if protocol.threads == 1 else 'threads'}"
 
 
-def versions(protocol: Protocol, cell: Cell) -> record.Versions:
+def versions(protocol: Protocol, cell: Cell) -> schema.Versions:
     """Nothing: a measured time is what it was."""
     return []

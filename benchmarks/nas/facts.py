@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from benchmarks import record
-from benchmarks.record import Dataset, Making, facts
+from benchmarks import schema
+from benchmarks.schema import Dataset, Making, facts
 from distill.train import Recipe
 from downstream.nas.trial import VERSION as TODAY
 
@@ -86,7 +86,7 @@ def name(protocol: Protocol, cell: Cell) -> str:
     return "-".join(parts)
 
 
-def versions(protocol: Protocol, cell: Cell) -> record.Versions:
+def versions(protocol: Protocol, cell: Cell) -> schema.Versions:
     """What a record was made with."""
     own = ("the trials", protocol.truth["version"], TODAY)
-    return [*record.versions(cell.making, protocol.dataset), own]
+    return [*schema.versions(cell.making, protocol.dataset), own]

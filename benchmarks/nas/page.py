@@ -33,13 +33,14 @@ dataset, over all n networks and over the best fifth by the whole dataset, with 
 from a bootstrap over these networks. minus random: the paired difference to random images (as many
 a class, trained on alike; for a proxy without images of its own those trained on for as many steps,
 else the most images) over the same networks and resamples, bold where its interval leaves out 0:
-only then does one rank better. Every row is one set and one seed of the trainings: no interval says how
-another set would do. whole with another seed is the ceiling: the whole dataset against itself.
-parameters and flops train nothing: the larger network is ranked higher. top-1: accuracy (%) on the
-whole dataset of the network that the proxy ranks first; top-5: mean of its first five; regret: best
-there is minus top-1. steps: of a trial. images, KB: what the proxy stores. minutes: all trials one
-after the other. failed: trials without a result, which are left out. commit: of the code; + marks
-uncommitted changes.
+only then does one rank better. Every row is one set and one seed of the trainings: no interval says
+how another set would do. Trials on a proxy share no weights and mini-batches with the ground truth,
+and the same ones with each other. whole with another seed is the ceiling: the whole dataset against
+itself. parameters and flops train nothing: the larger network is ranked higher. top-1: accuracy (%)
+on the whole dataset of the network that the proxy ranks first; top-5: mean of its first five;
+regret: best there is minus top-1. steps: of a trial. images, KB: what the proxy stores. minutes:
+all trials one after the other. failed: trials without a result, which are left out. commit: of the
+code; + marks uncommitted changes.
 """
 REPORTED_NOTE = """\
 reported: the published figure of the method at so many images a class, at another scale: 720

@@ -4,12 +4,14 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks import command as shared
 from benchmarks.nas import facts
+from benchmarks.nas.flags import Nas
 from benchmarks.provenance import cost
-from benchmarks.record import Provenance, Record, making, set_used
+from benchmarks.record import Record
+from benchmarks.schema import Provenance, making, set_used
 from distill.images import Data
 from distill.plan import Plan, distill
 from distill.runtime.compute import Compute
@@ -24,9 +26,6 @@ from downstream.nas.search import Engine, Search, Trials
 from downstream.nas.trial import Settings, job
 from downstream.nas.truth import Truth
 
-if TYPE_CHECKING:
-    from benchmarks.nas.__main__ import Nas
-
 Rows = Sequence[dict[str, Any]]
 """Of a ledger."""
 
@@ -40,7 +39,7 @@ class Ready:
         truth: how the ground truth is made, and `known`: what records hold of it.
     """
 
-    command: "Nas"
+    command: Nas
     plan: Plan | None
     label: str
     data: Data

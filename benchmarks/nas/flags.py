@@ -1,0 +1,57 @@
+"""What can be asked of a command of architecture search."""
+
+import dataclasses
+from pathlib import Path
+
+from distill import choices
+
+
+@dataclasses.dataclass(frozen=True)
+class Nas:
+    """Rank ConvNets by training them on a small proxy, and see how the whole dataset ranks them.
+
+    Flags of the method's own are written --method.NAME VALUE; `python -m benchmarks.nas --method
+    datadam --help` lists them.
+    """
+
+    proxy: str = "distilled"
+    """What networks are tried on: any method (random, herding, ...), distilled (see --method),
+    early-stopping (the whole dataset for as many steps as the others get), whole; or parameters,
+    flops: nothing is trained, the larger network is ranked higher."""
+    method: str | None = None
+    """How --proxy distilled is made: one of the files in distill/methods; datadam if not given."""
+    dataset: choices.Dataset = choices.DEFAULT_DATASET
+    ipc: int = 10
+    """Images per class in the proxy."""
+    networks: str | None = None
+    """How many of the space are ranked (a fixed sample), or all; the preset's if not given."""
+    space: str | None = None
+    """laptop (widths 8 to 64) or paper (32 to 256), each of 720 ConvNets; the preset's if not
+    given."""
+    epochs: int | None = None
+    """Of the training on the proxy; the preset's if not given."""
+    strategy: str = "grid"
+    """grid ranks the sample; random, evolution and tpe search the space with --trials trials."""
+    trials: int | None = None
+    """How many networks a search tries; 40 if not given."""
+    engine: str = "in-process"
+    """in-process (one trial after the other), or service (NNI's training service)."""
+    engine_config: Path | None = None
+    """NNI's own configuration file, for a remote or Kubernetes service."""
+    concurrency: int = 2
+    """Trials at once on a local service."""
+    port: int = 8080
+    """Of the service's server, which listens on this machine alone."""
+    truth: Path | None = None
+    """A record of --proxy whole to compare with; if not given, one that fits is looked for, and
+    what is missing is trained."""
+    preset: choices.Preset = "laptop"
+    seed: int = 0
+    """Of the proxy's images and trainings; the sample and the ground truth do not depend on it."""
+    device: choices.Device = "auto"
+    data_root: Path = Path("data")
+    """Folder of the images; downloads go there."""
+    image_size: int | None = None
+    """Size in pixels, for a dataset of your own pictures."""
+    out: Path = Path("runs")
+    """Where the record, the finished trials, the sets and the figures go."""
