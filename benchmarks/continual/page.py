@@ -24,15 +24,15 @@ from benchmarks.record import Record
 from benchmarks.reported import Reported
 from downstream.continual import metrics
 
-REFERENCE = "random"
-"""The buffer that the others are compared with."""
+REFERENCES = ("random", "datadam")
+"""The buffers that the others are compared with."""
 NOTE = """\
 Accuracy in percent on the test images of all classes seen, with its 95 % interval. final: after the
-last step; it is shown first by images per class, then with all else. minus random: the paired
-difference to the buffer of random images over the same sets, class orders and networks, bold where
-its interval leaves out 0: only then does one lead. n: runs, i.e. class orders x networks; order o
-uses set o mod the number of sets. The interval is over the sets, or with one set over the orders,
-and then says nothing of how another set would do. Epochs are over what a network is shown: with
+last step; it is shown first by images per class, then with all else. minus random, minus datadam:
+the paired difference to that buffer over the same sets, class orders and networks, bold where its
+interval leaves out 0: only then does one lead. n: runs, i.e. class orders x networks; order o uses
+set o mod the number of sets. The interval is over the sets, or with one set over the orders, and
+then says nothing of how another set would do. Epochs are over what a network is shown: with
 formation 2 four times the images, and so more steps. incremental: mean over the steps. forgetting:
 best minus last accuracy of the earlier steps' classes. transfer: last minus first (BWT). KB: the
 memory's pixels. distill s: wall clock to make one set. train s: of the whole run. commit: of the
@@ -102,15 +102,15 @@ MEASURES: dict[str, Callable[[Any, list[int]], float | None]] = {
 }
 
 
-def minus_reference(record: Record, records: Sequence[Record]) -> Estimate | None:
-    """The paired difference of the final accuracy to the reference buffer of the same size."""
-    own, making = runs(record, metrics.final_accuracy), record.cell.making
-    if making.method == REFERENCE:
+def minus(record: Record, reference: str, records: Sequence[Record]) -> Estimate | None:
+    """The paired difference of the final accuracy to the buffer `reference` of the same size."""
+    if record.label == reference:
         return None
+    own, making = runs(record, metrics.final_accuracy), record.cell.making
     paired = [
         evidence.paired(own, runs(other, metrics.final_accuracy))
         for other in records
-        if other.cell.making.method == REFERENCE
+        if other.label == reference
         and (other.cell.making.ipc, other.cell.making.seed) == (making.ipc, making.seed)
     ]
     return next((estimate for estimate in paired if estimate is not None), None)
@@ -126,7 +126,7 @@ def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]
         "ipc": making.ipc,
         "buffer": labels(records)[record.key],
         **estimates,
-        f"minus {REFERENCE}": minus_reference(record, records),
+        **{f"minus {name}": minus(record, name, records) for name in REFERENCES},
         **beside.columns(
             reported,
             estimates["final"],
@@ -158,7 +158,7 @@ def _numbers(row: dict[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         if isinstance(value, Estimate):
             numbers |= {name: value.mean, f"{name} low": value.low, f"{name} high": value.high}
-        elif name in (*MEASURES, f"minus {REFERENCE}"):
+        elif name in MEASURES or name.startswith("minus "):
             numbers |= {name: None, f"{name} low": None, f"{name} high": None}
         else:
             numbers[name] = value
@@ -174,7 +174,7 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
         "ipc": row["ipc"],
         "buffer": row["buffer"],
         "final": interval(row["final"]),
-        f"minus {REFERENCE}": difference(row[f"minus {REFERENCE}"]),
+        **{f"minus {name}": difference(row[f"minus {name}"]) for name in REFERENCES},
         "n": counts(row["final"]),
     }
     shown |= {name: row[name] for name in ("reported", "verdict", "others got")}
@@ -184,29 +184,25 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
 
 def _summary(rows: Sequence[dict[str, Any]]) -> list[Table]:
     """By images per class: final accuracies, then paired differences, a column a buffer."""
-    wide: dict[str, dict[int, dict[str, str]]] = {"final": {}, "difference": {}}
-    for row in rows:
-        name = row["buffer"]
-        wide["final"].setdefault(row["ipc"], {})[name] = interval(row["final"])
-        if row[f"minus {REFERENCE}"] is not None:
-            text = difference(row[f"minus {REFERENCE}"])
-            wide["difference"].setdefault(row["ipc"], {})[name] = text
-    buffers = in_order(row["buffer"] for row in rows)
     n = " or ".join(sorted({counts(row["final"]) for row in rows}))
-    captions = {
-        "final": f"Final accuracy (%) [95 % interval], n = {n}:",
-        "difference": f"Minus {REFERENCE}, paired [95 % interval], bold where it leaves out 0:",
-    }
-    tables = []
-    for which, by_ipc in wide.items():
-        names = [b for b in buffers if any(b in row for row in by_ipc.values())]
-        body = [
-            {"images per class": ipc} | {b: by_ipc[ipc].get(b) for b in names}
-            for ipc in sorted(by_ipc)
-        ]
-        if names:
-            tables.append(Table(pd.DataFrame(body), caption=captions[which]))
-    return tables
+    tables = [_wide(rows, "final", f"Final accuracy (%) [95 % interval], n = {n}:")]
+    for name in REFERENCES:
+        caption = f"Minus {name}, paired [95 % interval], bold where it leaves out 0:"
+        tables.append(_wide(rows, f"minus {name}", caption))
+    return [table for table in tables if len(table.frame)]
+
+
+def _wide(rows: Sequence[dict[str, Any]], column: str, caption: str) -> Table:
+    """An estimate of each row by images per class and buffer; empty where there is none."""
+    text = interval if column == "final" else difference
+    known = [row for row in rows if row[column] is not None]
+    buffers = in_order(row["buffer"] for row in known)
+    cells = {(row["ipc"], row["buffer"]): text(row[column]) for row in known}
+    body = [
+        {"images per class": ipc} | {buffer: cells.get((ipc, buffer)) for buffer in buffers}
+        for ipc in sorted({row["ipc"] for row in known})
+    ]
+    return Table(pd.DataFrame(body), caption=caption)
 
 
 def curve_frame(records: Sequence[Record]) -> pd.DataFrame:
