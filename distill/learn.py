@@ -135,7 +135,8 @@ def learn(
     objective.prepare(progress)
     health = Health(config.iterations, window=objective.window, say=progress.say)
     progress.start("steps", config.iterations)
-    averaged_from = config.iterations - math.ceil(config.averaged * config.iterations)
+    last = config.averaged * config.iterations - 1e-9  # 0.7 of 10 steps is a little above 7
+    averaged_from = config.iterations - max(0, math.ceil(last))
     total = torch.zeros_like(images)
     for number in range(config.iterations):
         step = objective.step(images, number)

@@ -16,15 +16,15 @@ from distill.runtime.compute import keep_memory
 def page_faults():
     def fill(times):
         for _ in range(times):
-            torch.ones(16, 1 << 20)
+            torch.ones(10, 1 << 20)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    return -fill(4) + fill(4)
+    return -fill(20) + fill(5)
 keep_memory(False)
 leave = page_faults()
 keep_memory()
 print(leave, page_faults())
 """
-"""Page faults of filling and freeing 64 MB four times over, once that has settled."""
+"""Page faults of filling and freeing 40 MB five times over, once that has settled."""
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep memory")

@@ -22,7 +22,7 @@ def runs_of(values, orders_in=1):
 
 
 def between(mean, low, high, sets=5):
-    return Estimate(mean, low, high, 1.0, sets, sets, 3)
+    return Estimate(mean, low, high, 1.0, sets, sets, 3, 3 * sets)
 
 
 @pytest.mark.parametrize(("sets", "networks"), [(5, 3), (3, 5), (2, 3)])
@@ -111,12 +111,13 @@ def test_a_small_steady_difference_is_clear_though_the_intervals_overlap():
     assert evidence.clear(evidence.paired(reference, ours))
 
 
-def test_differences_are_taken_where_both_were_run_and_nowhere_else():
-    ours = [Run(0, 0, 0, 5.0), Run(0, 0, 1, 7.0), Run(1, 1, 0, 99.0)]
+def test_differences_are_of_the_same_run_and_of_all_runs_or_none():
+    ours = [Run(0, 0, 0, 5.0), Run(0, 0, 1, 7.0)]
     reference = [Run(0, 0, 1, 4.0), Run(0, 0, 0, 4.0), Run(0, 1, 0, 0.0)]
     difference = evidence.paired(ours, reference)
     assert difference.mean == 2.0 and (difference.sets, difference.networks) == (1, 2)
-    assert evidence.paired(ours, [Run(2, 0, 0, 1.0)]) is None
+    assert difference.runs == 2
+    assert evidence.paired([*ours, Run(1, 1, 0, 99.0)], reference) is None
 
 
 def test_a_difference_without_an_interval_or_around_nothing_is_not_clear():
@@ -193,7 +194,7 @@ def test_a_verdict_follows_from_where_the_interval_lies(low, mean, high, said):
 
 
 def test_a_correlation_is_judged_by_its_own_margin():
-    measured = Estimate(0.62, 0.58, 0.66, math.nan, 1, 1, 100)
+    measured = Estimate(0.62, 0.58, 0.66, math.nan, 1, 1, 100, 100)
     assert evidence.verdict(measured, 0.7, margin=0.05).startswith("undecided; about ")
     assert evidence.verdict(measured, 0.7, margin=0.05).endswith(" networks would decide")
     assert evidence.verdict(measured, 0.8, margin=0.05) == "below by 0.18"

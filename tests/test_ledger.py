@@ -72,7 +72,17 @@ def test_a_ledger_of_other_trials_under_this_name_is_refused(ledger, tmp_path):
     other = Ledger(tmp_path, "digits-random", {"seed": 1})
     other.add(row("a"))
     other.path.rename(ledger.path)
-    with pytest.raises(Mistake, match="damaged at line 1 .it is of other trials"):
+    with pytest.raises(Mistake, match="damaged at line 1 .its digest does not fit"):
+        again(ledger)
+
+
+def test_a_line_of_another_ledger_is_refused(ledger, tmp_path):
+    other = Ledger(tmp_path, "digits-random", {"seed": 1})
+    for each in (ledger, other):
+        each.add(row("a"))
+    with open(ledger.path, "ab") as file:
+        file.write(other.path.read_bytes().splitlines(keepends=True)[1])
+    with pytest.raises(Mistake, match="damaged at line 3"):
         again(ledger)
 
 

@@ -7,7 +7,8 @@ SIZES = [10, 10, 20]
 
 
 def test_the_figures_of_a_matrix_by_hand():
-    assert metrics.curve(MATRIX, SIZES) == [90.0, 70.0, 80.0]
+    seen = [metrics.seen_accuracy(MATRIX, SIZES, step) for step in range(3)]
+    assert seen == [90.0, 70.0, 80.0]
     assert metrics.final_accuracy(MATRIX, SIZES) == 80.0
     assert metrics.average_incremental_accuracy(MATRIX, SIZES) == 80.0
     assert metrics.forgetting(MATRIX) == (20.0 + 30.0) / 2
@@ -21,5 +22,5 @@ def test_forgetting_takes_the_best_and_transfer_the_first():
 
 
 def test_one_step_has_neither():
-    assert metrics.curve([[50.0]], [10]) == [50.0]
+    assert metrics.seen_accuracy([[50.0]], [10], 0) == 50.0
     assert metrics.forgetting([[50.0]]) is None and metrics.backward_transfer([[50.0]]) is None
