@@ -155,6 +155,27 @@ def test_random_images_are_the_reference_under_every_preset(make):
     assert [row["minus random"] for row in rows] == ["–", "+0.0 [+0.0, +0.0]"]
 
 
+def test_differences_to_datadam_are_to_its_preset_and_not_to_a_variant():
+    """Its own row has none; of two presets the first is meant, alone the published settings are."""
+    laptop = continual_record("datadam", config={"networks": 128})
+    variant = {"label": "datadam power=1", "config": {"power": 1}, "drawn": 2}
+    variant = continual_record("datadam", **variant)
+    paper = continual_record("datadam", label="datadam paper", shift=2.0)
+    dm = continual_record("dm", drawn=1)
+
+    def differences(*records):
+        return {row["buffer"]: row["minus datadam"] for row in cells(page_of(*records))}
+
+    shown = differences(laptop, variant, dm)
+    against = {r.label: evidence.paired(final_runs(r), final_runs(laptop)) for r in (variant, dm)}
+    assert shown == {"datadam": "–"} | {name: signed(e) for name, e in against.items()}
+    assert differences(laptop, paper)["datadam paper"] == "**+2.0 [+2.0, +2.0]**"
+    assert differences(paper, dm)["dm"] == signed(
+        evidence.paired(final_runs(dm), final_runs(paper))
+    )
+    assert differences(variant, dm)["dm"] == "–"
+
+
 def test_the_summary_shows_finals_and_differences_by_images_a_class():
     records = [continual_record(), continual_record(ipc=2), continual_record("dm", 2, shift=3.0)]
     page = page_of(*records)

@@ -102,6 +102,12 @@ MEASURES: dict[str, Callable[[Any, list[int]], float | None]] = {
 }
 
 
+def _is(record: Record, reference: str) -> bool:
+    """Whether it is that buffer as a preset has it; at the method's defaults, whichever preset."""
+    making = record.cell.making
+    return record.label == reference or (making.method == reference and not making.config)
+
+
 def minus(record: Record, reference: str, records: Sequence[Record]) -> Estimate | None:
     """The paired difference of the final accuracy to the buffer `reference` of the same size."""
     if record.label == reference:
@@ -110,7 +116,8 @@ def minus(record: Record, reference: str, records: Sequence[Record]) -> Estimate
     paired = [
         evidence.paired(own, runs(other, metrics.final_accuracy))
         for other in records
-        if other.label == reference
+        if other.key != record.key
+        and _is(other, reference)
         and (other.cell.making.ipc, other.cell.making.seed) == (making.ipc, making.seed)
     ]
     return next((estimate for estimate in paired if estimate is not None), None)
