@@ -31,6 +31,7 @@ def correlation(frame: pd.DataFrame) -> plt.Figure:
             axis.scatter(known["reported"], known["proxy"], marker="x", color="black", zorder=3)
         axis.set(title=share, xlabel="Spearman's correlation", ylabel="")
         axis.locator_params(axis="x", nbins=6)
+        axis.margins(y=0.12)
     axes[0][0].invert_yaxis()
     if frame["reported"].notna().any():  # below the panels: inside, it would lie on a proxy's row
         cross = plt.Line2D([], [], marker="x", color="black", linestyle="none")
