@@ -47,6 +47,7 @@ class Contents:
         self.results = results
         self.expired: list[str] = []
         records = read([results / "records"], say=self.expired.append)
+        self.records = len(records)
         self.named = pages(records, reported.read(results / "reported.csv"))
         self.texts: dict[Path, str] = {}
         self.drawings: dict[Path, Drawing] = {}

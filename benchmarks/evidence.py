@@ -22,6 +22,8 @@ ACCURACY_MARGIN = 1.0
 """Points by which an accuracy may miss a published one and still agree with it."""
 CORRELATION_MARGIN = 0.05
 """By how much a rank correlation may miss a published one and still agree with it."""
+PERCENT = (0.0, 100.0)
+"""What an accuracy can be."""
 MOST = 1000
 """A verdict that needs more units than this is not promised."""
 
@@ -67,7 +69,9 @@ class Estimate:
         return tuple(level for level in ("sets", "orders", "networks") if getattr(self, level) > 1)
 
 
-def estimate(runs: Iterable[Run]) -> Estimate:
+def estimate(
+    runs: Iterable[Run], *, within: tuple[float, float] = (-math.inf, math.inf)
+) -> Estimate:
     """The mean of the runs, each level weighted equally, with its 95 % interval.
 
     The bootstrap resamples the first level that has more than one unit (sets; orders if there is
@@ -81,6 +85,9 @@ def estimate(runs: Iterable[Run]) -> Estimate:
     A percentile interval over n units is too narrow: their spread is divided by n where n - 1 is
     due, and the normal quantile stands for Student's. So it is widened about the mean by
     sqrt(n / (n - 1)) * t(n - 1, 0.975) / 1.96.
+
+    Args:
+        within: what the mean can be at all; an interval does not reach beyond.
     """
     runs = sorted(runs)
     assert runs, "an estimate needs a run"
@@ -96,11 +103,11 @@ def estimate(runs: Iterable[Run]) -> Estimate:
     networks = next(iter(by_order.values()))
     units = next((level for level in (sets, orders, networks) if len(level) > 1), sets)
     values = [run.value for run in runs]
-    low, high = _interval(np.array(units))
+    low, high = np.clip(_interval(np.array(units)), *within)
     return Estimate(
         mean=float(np.mean(sets)),
-        low=low,
-        high=high,
+        low=float(low),
+        high=float(high),
         deviation=float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
         sets=len(by_set),
         orders=len({run.order for run in runs}),

@@ -85,7 +85,7 @@ def markdown(frame: pd.DataFrame) -> str:
     """A Markdown table, aligned so that it reads well as plain text too."""
     cells = [list(frame.columns), *frame.map(_cell).values.tolist()]
     numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    widths = [max(2, *(len(row[i]) for row in cells)) for i in range(len(cells[0]))]
     rule = ["-" * (w - 1) + (":" if n else "-") for w, n in zip(widths, numeric, strict=True)]
     lines = []
     for row in [cells[0], rule, *cells[1:]]:
@@ -110,8 +110,7 @@ def interval(estimate: Estimate | None, *, decimals: int = 1, signed: bool = Fal
     sign = "+" if signed else ""
 
     def shown(value: float) -> str:
-        text = f"{value:{sign}.{decimals}f}"
-        return text.replace("-", "\u2212") if signed else text
+        return f"{value:{sign}.{decimals}f}".replace("-", "\u2212")
 
     if math.isnan(estimate.low):
         return shown(estimate.mean)

@@ -127,8 +127,10 @@ def _parsed(content: dict[str, Any]) -> Record:
         wrong = ", ".join(sorted(content.keys() ^ fields))
         raise ValueError(f"these keys are missing or too many: {wrong}")
     module = facts_of(content["kind"])
-    if type(content["version"]) is not int or content["version"] != module.VERSION:
-        raise ValueError(f"it is of version {content['version']}, today's is {module.VERSION}")
+    if type(content["version"]) is not int:
+        raise ValueError(f"its version is {content['version']!r}")
+    if content["version"] != module.VERSION:
+        raise Expired(f"its form was at VERSION {content['version']} and is at {module.VERSION}")
     types = {
         "label": str,
         "protocol": module.Protocol,

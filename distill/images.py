@@ -130,7 +130,7 @@ class About:
         }
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
     """Real images of a labelled dataset, sorted by class, so that a class is a slice.
 
@@ -156,6 +156,10 @@ class ImageSet:
         """From images in any order; within a class they keep theirs."""
         order = labels.long().argsort(stable=True)
         return cls(about, images[order], labels.long()[order], about.normalisation)
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.images.shape))
+        return f"ImageSet({self.name}, {len(self.present)} classes, images {shape})"
 
     def __len__(self) -> int:
         return len(self.images)

@@ -45,7 +45,7 @@ class Made:
     seconds: float
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class SyntheticSet(Dataset):
     """A few images per class and how they were made.
 
@@ -84,6 +84,10 @@ class SyntheticSet(Dataset):
             formation.labels(self.labels, self.formation),
         )
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.images.shape))
+        return f"SyntheticSet({self.made.method} of {self.made.dataset['name']}, images {shape})"
+
     def __len__(self) -> int:
         return len(self.images) * self.formation**2
 
@@ -115,13 +119,13 @@ class SyntheticSet(Dataset):
             self, images=self.images[kept], labels=self.labels[kept], made=made
         )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write one safetensors file with a digest inside, whole or not at all.
 
         Raises:
             Mistake: the folder cannot be written to.
         """
-        store.write(path, self.tensors(), self.facts())
+        store.write(Path(path), self.tensors(), self.facts())
 
     @classmethod
     def load(cls, path: Path) -> "SyntheticSet":

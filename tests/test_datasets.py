@@ -142,3 +142,18 @@ def test_a_folder_that_cannot_be_used_is_explained(tmp_path):
     refused("class folder .*dog holds no images")
     (tmp_path / "train" / "dog").rmdir()
     refused("differ in class 'dog'")
+
+
+def test_sixteen_bit_pictures_keep_their_greys(tmp_path):
+    root = write_tree(tmp_path, ("cat",), count=2, size=8)
+    ramp = np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16)
+    Image.fromarray(ramp).save(root / "train" / "cat" / "0.png")
+    data = datasets.load("folder", root=root, size=8)
+    assert torch.equal(data.train.images[0, 0], torch.from_numpy((ramp / 257).round()).byte())
+
+
+def test_a_picture_whose_values_have_no_range_is_named(tmp_path):
+    root = write_tree(tmp_path, ("cat",), count=2, size=8)
+    Image.fromarray(np.ones((8, 8), dtype=np.float32)).save(root / "train" / "cat" / "f.tiff")
+    with pytest.raises(Mistake, match="f.tiff is not an image that can be read"):
+        datasets.load("folder", root=root, size=8)

@@ -97,7 +97,8 @@ def test_the_table_shows_the_cell_beside_the_others(runs, capsys):
     assert "done already" in printed.err and "loading NNI" not in printed.err
     rows = [line for line in printed.out.splitlines() if line.startswith("| ->")]
     assert len(rows) == 3 and all(" early-stopping " in row for row in rows)
-    label = "datadam formation=2 iterations=4 network=convnet-w8 networks=2 ipc=2"
+    network = "convnet-d3-w8-instance-relu-avg"
+    label = f"datadam formation=2 iterations=4 network={network} networks=2 ipc=2"
     assert printed.out.count(f" {label} ") == 3
     figures = re.findall(r"figure: (\S+)", printed.out)
     assert len(figures) == 3 and all(Path(figure).exists() for figure in figures)
@@ -159,7 +160,7 @@ def test_a_ground_truth_of_other_trials_is_refused_with_the_first_difference(run
     said = fails(main, [*args, other])
     assert "is the ground truth of other trials (recipe.epochs: 9, not 20)" in said
     said = fails(main, [*args, rewritten(truth_of(runs), tmp_path, version=0)])
-    assert "(version: 0, not 1)" in said
+    assert "has expired: the protocol of trials was at VERSION 0 and is at 1" in said
     (proxy,) = (runs / "records").glob("*-datadam-*.json")
     assert "takes a record of --proxy whole" in fails(main, [*args, str(proxy)])
     assert "none.json is not a record" in fails(main, [*args, str(tmp_path / "none.json")])

@@ -137,10 +137,10 @@ def test_rows_stand_in_the_one_order_with_the_ceiling_marked(page):
 
 def test_correlations_stand_with_their_interval_and_paired_difference(page):
     shown = row(page.tables[0], "datadam ipc=50")
-    assert shown["Spearman, all"] == "-1.00 [-1.00, -1.00]"
+    assert shown["Spearman, all"] == "−1.00 [−1.00, −1.00]"
     assert shown["Spearman, all, minus random"].startswith("**−1.9")
     assert shown["Spearman, top 20 %, minus random"] == "**−2.00 [−2.00, −2.00]**"
-    assert shown["without batch norm"] == "-1.00 [-1.00, -1.00]"
+    assert shown["without batch norm"] == "−1.00 [−1.00, −1.00]"
     assert (shown["n"], shown["n, top 20 %"], row(page.tables[0], "random ipc=50")["n"]) == (
         *(40, 8, 39),
     )
@@ -219,7 +219,7 @@ def test_what_was_chosen_and_what_it_cost(page):
 def test_each_norm_has_a_correlation_of_its_own(page):
     shown = row(page.tables[2], "datadam ipc=50")
     assert list(shown.index)[:2] == ["no norm", "batch norm"]
-    assert shown["batch norm"] == "-1.00 [-1.00, -1.00]"
+    assert shown["batch norm"] == "−1.00 [−1.00, −1.00]"
 
 
 def test_a_search_shows_what_it_found(published):

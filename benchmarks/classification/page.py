@@ -91,7 +91,7 @@ def _difference(record: Record, records: Sequence[Record]) -> Estimate | None:
 
 def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Any]:
     protocol, making = record.protocol, record.cell.making
-    accuracy = evidence.estimate(runs(record))
+    accuracy = evidence.estimate(runs(record), within=evidence.PERCENT)
     return {
         "ipc": making.ipc,
         "method": labels(records)[record.key],

@@ -202,6 +202,8 @@ def _orders(ready: Ready, watch: "Stopwatch") -> tuple["Results", list["SetUsed"
                 loggers=opened,
             )
         orders.append(result)
+    if command.logger is not None:
+        progress.say(f"logs: {folder.parent}")
     watch.lap("train")
     used = sets.used()
     return (

@@ -38,8 +38,6 @@ def curves(frame: pd.DataFrame) -> plt.Figure:
     for axis in axes.flat[len(sizes) :]:
         axis.set_visible(False)
     axes[0][0].set_ylabel("accuracy on them (%)")
-    if axes[0][0].get_ylim()[1] > 100:  # a widened interval may reach beyond what can be
-        axes[0][0].set_ylim(top=100)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     known = dict(zip(labels, handles, strict=True))
     figure.legend(

@@ -94,12 +94,13 @@ def runs(record: Record, measure: Callable[[Any, list[int]], float | None]) -> l
     ]
 
 
-MEASURES: dict[str, Callable[[Any, list[int]], float | None]] = {
-    "final": metrics.final_accuracy,
-    "incremental": metrics.average_incremental_accuracy,
-    "forgetting": lambda matrix, sizes: metrics.forgetting(matrix),
-    "transfer": lambda matrix, sizes: metrics.backward_transfer(matrix),
+MEASURES: dict[str, tuple[Callable[[Any, list[int]], float | None], tuple[float, float]]] = {
+    "final": (metrics.final_accuracy, evidence.PERCENT),
+    "incremental": (metrics.average_incremental_accuracy, evidence.PERCENT),
+    "forgetting": (lambda matrix, sizes: metrics.forgetting(matrix), (-100.0, 100.0)),
+    "transfer": (lambda matrix, sizes: metrics.backward_transfer(matrix), (-100.0, 100.0)),
 }
+"""What is measured of a run, and what it can be."""
 
 
 def _is(record: Record, reference: str) -> bool:
@@ -125,10 +126,10 @@ def minus(record: Record, reference: str, records: Sequence[Record]) -> Estimate
 
 def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Any]:
     protocol, making = record.protocol, record.cell.making
-    estimates = {
-        name: evidence.estimate(values) if (values := runs(record, measure)) else None
-        for name, measure in MEASURES.items()
-    }
+    estimates = {}
+    for name, (measure, within) in MEASURES.items():
+        values = runs(record, measure)
+        estimates[name] = evidence.estimate(values, within=within) if values else None
     return {
         "ipc": making.ipc,
         "buffer": labels(records)[record.key],
@@ -225,6 +226,6 @@ def curve_frame(records: Sequence[Record]) -> pd.DataFrame:
             def at_step(matrix: Any, sizes: list[int], step: int = step) -> float:
                 return metrics.seen_accuracy(matrix, sizes, step)
 
-            at = evidence.estimate(runs(record, at_step))
+            at = evidence.estimate(runs(record, at_step), within=evidence.PERCENT)
             rows.append((ipc, named[record.key], seen, at.mean, at.low, at.high))
     return pd.DataFrame(rows, columns=["ipc", "buffer", "classes", "accuracy", "low", "high"])

@@ -88,5 +88,5 @@ def name(protocol: Protocol, cell: Cell) -> str:
 
 def versions(protocol: Protocol, cell: Cell) -> schema.Versions:
     """What a record was made with."""
-    own = ("the trials", protocol.truth["version"], TODAY)
+    own = ("the protocol of trials", protocol.truth["version"], TODAY)
     return [*schema.versions(cell.making, protocol.dataset), own]

@@ -84,8 +84,21 @@ def _decode(path: Path, size: int) -> Tensor:
     """uint8 [3, size, size]."""
     try:
         with Image.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
+            upright = ImageOps.exif_transpose(_eight_bit(picture)).convert("RGB")
             fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise Mistake(f"{path} is not an image that can be read; mend or remove it") from error
     return torch.from_numpy(np.array(fitted)).permute(2, 0, 1).contiguous()
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """A picture of 8 bits a value: Pillow's own conversion would turn 16-bit ones white.
+
+    Raises:
+        ValueError: its values have no known range.
+    """
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"mode {picture.mode}")
+    return picture
