@@ -108,11 +108,16 @@ def match(
     )
 
 
+KEPT = 2**28
+"""Bytes that the weights of bought networks may take; others are drawn anew each time."""
+
+
 class Target(NamedTuple):
     """What one random network asks of the synthetic images."""
 
     draws: Draw | None  # of G classes; None without augmentation
     means: list[Tensor]  # one [G, D] a term
+    weights: list[Tensor] | None = None  # of the network, where they are kept
 
 
 class Matching:
@@ -149,8 +154,13 @@ class Matching:
             self.compile(progress.say)
         if self.config.networks:
             progress.start("targets", self.config.networks)
+            weights = list(self.network.parameters())
+            size = sum(parameter.nbytes for parameter in weights)
             for k in range(self.config.networks):
-                self.bought[k] = self.target(k)
+                target = self.target(k)
+                if (k + 1) * size <= KEPT:
+                    target = target._replace(weights=[w.clone() for w in weights])
+                self.bought[k] = target
                 progress.advance()
 
     @torch.no_grad()
@@ -173,6 +183,12 @@ class Matching:
     def settle(self, k: int) -> None:
         """Make the network the k-th random one. It depends on the seed and on k alone."""
         initialise(self.network, generator=generator(self.seed, "network", k))
+
+    @torch.no_grad()
+    def _put(self, weights: list[Tensor]) -> None:
+        """Make the network the one that has these weights: quicker than to draw them again."""
+        for own, kept in zip(self.network.parameters(), weights, strict=True):
+            own.copy_(kept)
 
     def target(self, k: int) -> Target:
         """Draw for network k, and the class means of the real images in it."""
@@ -230,7 +246,10 @@ class Matching:
         if self.config.networks:
             k = number % self.config.networks
             target = self.bought[k]
-            self.settle(k)
+            if target.weights is None:
+                self.settle(k)
+            else:
+                self._put(target.weights)
         else:
             target = self.target(number)
         total, gradients = images.new_zeros(()), []

@@ -259,3 +259,11 @@ def test_dm_is_datadam_without_attention(digits):
     about = digits.train.about
     both = [dataclasses.asdict(m.preset(about, 1, "laptop")) for m in (dm, datadam)]
     assert all(both[0][name] == both[1][name] for name in shared)
+
+
+@pytest.mark.parametrize("kept", [0, 2**13, 2**28], ids=["none", "some", "all"])
+def test_weights_that_are_kept_are_those_that_are_drawn(digits, make, monkeypatch, kept):
+    real = digits.train.only([1, 4])
+    drawn = make("datadam", real, 1)
+    monkeypatch.setattr(matching, "KEPT", kept)
+    assert torch.equal(make("datadam", real, 1).images, drawn.images)

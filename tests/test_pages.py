@@ -78,7 +78,7 @@ def test_continual_shows_what_the_evidence_says_of_the_raw_accuracies():
     rows, numbers = cells(page), page.frame.to_dict("records")
     assert [row["buffer"] for row in rows] == ["random", "datadam"]
     for record, row, number in zip((random, ours), rows, numbers, strict=True):
-        final = evidence.estimate(final_runs(record))
+        final = evidence.estimate(final_runs(record), within=evidence.PERCENT)
         assert row["final"] == shown(final) and row["n"] == "8 (2 sets, 4 orders)"
         check_numbers(number, "final", final)
         assert [number[n] for n in ("runs", "sets", "orders", "networks")] == [8, 2, 4, 2]
@@ -291,7 +291,7 @@ def test_classification_shows_what_the_evidence_says_of_the_raw_accuracies():
 
     rows, numbers = cells(page), page.frame.to_dict("records")
     assert [row["method"] for row in rows] == ["random", "datadam"]
-    accuracy = evidence.estimate(runs(ours))
+    accuracy = evidence.estimate(runs(ours), within=evidence.PERCENT)
     assert rows[1]["accuracy"] == shown(accuracy) and rows[1]["n"] == "6 (3 sets)"
     check_numbers(numbers[1], "accuracy", accuracy)
     difference = evidence.paired(runs(ours), runs(random))
@@ -406,7 +406,7 @@ def test_classes_seen_are_counted_from_uneven_steps():
 def test_a_curve_is_of_the_classes_seen_and_ends_at_the_final_accuracy():
     record = continual_record(steps=3)
     frame = curve_frame([record])
-    final = evidence.estimate(final_runs(record))
+    final = evidence.estimate(final_runs(record), within=evidence.PERCENT)
     last = frame.iloc[-1]
     assert (last["accuracy"], last["low"], last["high"]) == (final.mean, final.low, final.high)
     first = [

@@ -106,8 +106,8 @@ def test_a_missing_key_an_unknown_key_and_a_wrong_type_are_refused(kind, tmp_pat
         ({"kind": "cooking"}, "unknown kind of experiment 'cooking'; there are: classification"),
         ({"kind": ["cost"]}, "unknown kind"),
         ({"kind": "../cost"}, "unknown kind"),
-        ({"version": 2}, "it is of version 2, today's is 1"),
-        ({"version": True}, "it is of version True"),
+        ({"version": 2}, "has expired: its form was at VERSION 2 and is at 1"),
+        ({"version": True}, "its version is True"),
         ({"cell": None}, "Cell"),
     ],
 )
