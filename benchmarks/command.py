@@ -29,8 +29,8 @@ def load(command: Any) -> tuple["Data", "Compute"]:
     """The images that a command asks for, and where to compute.
 
     Args:
-        command: with dataset, data_root, image_size, ipc, device and out, and maybe judge: with
-            `validation`, a part of the training images stands for the test images.
+        command: with dataset, data_root, image_size, ipc, device, precision, compile and out; if
+            it has a judge, `validation` makes a part of the training images the test images.
 
     Raises:
         Mistake: no such device, a folder that cannot be written to, a damaged record where others
@@ -43,7 +43,12 @@ def load(command: Any) -> tuple["Data", "Compute"]:
     from distill.runtime.files import require_writable
     from distill.runtime.mistake import unknown
 
-    compute = Compute.of(command.device, about(command).shape)
+    compute = Compute.of(
+        command.device,
+        about(command).shape,
+        precision=command.precision,
+        compile=command.compile,
+    )
     for folder in ("records", "sets"):
         require_writable(command.out / folder)
     read(record_folders(command.out))  # refused now, not when the run is over

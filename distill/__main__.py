@@ -29,6 +29,8 @@ class Distill:
     zca: bool = False
     """Distill ZCA-whitened images, as the published CIFAR results do."""
     device: choices.Device = "auto"
+    precision: choices.Precision = "auto"
+    compile: choices.Compile = "auto"
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
     image_size: int | None = None
@@ -56,7 +58,9 @@ def main(args: list[str]) -> None:
     about = datasets.about(command.dataset, size=command.image_size)
     preset = module.preset(about, command.ipc, command.preset)
     config = configure(preset, flags, prog=PROG)
-    compute = Compute.of(command.device, about.shape)
+    compute = Compute.of(
+        command.device, about.shape, precision=command.precision, compile=command.compile
+    )
     if command.out.is_dir():
         raise Mistake(f"--out {command.out} is a folder; give the name of a file")
     require_writable(command.out.parent)

@@ -16,3 +16,11 @@ Preset = chosen("What the settings stand for", *presets.NAMES)
 Device = Annotated[
     str, tyro.conf.arg(help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.")
 ]
+Precision = chosen(
+    "Of convolutions and matrix products; auto is bfloat16 where the processor multiplies it",
+    *("auto", "float32", "bfloat16"),
+)
+Compile = chosen(
+    "Whether long work goes through torch.compile; auto where that pays",
+    *("auto", "always", "never"),
+)

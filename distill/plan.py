@@ -13,7 +13,7 @@ from torch import Tensor
 
 from distill.images import About, ImageSet, digest
 from distill.runtime import registry
-from distill.runtime.compute import CPU, Compute
+from distill.runtime.compute import CPU, FLOAT32, Compute
 from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress
 from distill.runtime.store import Store
@@ -65,9 +65,10 @@ class Plan:
         """The method's file."""
         return registry.load("distill.methods", self.method)
 
-    def identity(self, real: ImageSet) -> dict[str, Any]:
+    def identity(self, real: ImageSet, precision: str = FLOAT32) -> dict[str, Any]:
         """What the images made of the classes in `real` depend on."""
-        return {
+        lower = {} if precision == FLOAT32 else {"precision": precision}
+        return lower | {
             "method": self.method,
             "version": self.module.VERSION,
             "config": self.config,
@@ -106,7 +107,10 @@ def distill(
     if store is None:
         return _made(plan, real, compute, progress)
     units = [real.present] if plan.config.couples_classes else [[label] for label in real.present]
-    asked = [(_name(plan, real, unit), plan.identity(real.only(unit))) for unit in units]
+    asked = [
+        (_name(plan, real, unit), plan.identity(real.only(unit), compute.precision))
+        for unit in units
+    ]
     kept = functools.partial(_kept, plan)
     pieces = [store.get(name, KIND, facts, of=kept) for name, facts in asked]
     missing = [
@@ -151,6 +155,7 @@ def _made(plan: Plan, real: ImageSet, compute: Compute, progress: Progress) -> S
         config=dataclasses.asdict(plan.config),
         normalisation=real.normalisation.describe(),
         versions={name: version(name) for name in ("torch", "torchvision")},
+        precision=compute.precision,
         seconds=round(time.monotonic() - began, 3),
     )
     labels = torch.tensor(real.present).repeat_interleave(plan.ipc)

@@ -31,6 +31,7 @@ class Made:
         normalisation: how the networks saw the images.
         versions: of the libraries.
         seconds: wall clock that the making took.
+        precision: of convolutions and matrix products.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Made:
     normalisation: Mapping[str, Any]
     versions: Mapping[str, str]
     seconds: float
+    precision: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

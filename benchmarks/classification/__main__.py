@@ -58,6 +58,8 @@ class Classification:
     """The same seed gives the same record."""
     judge: Judge = "test"
     device: choices.Device = "auto"
+    precision: choices.Precision = "auto"
+    compile: choices.Compile = "auto"
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
     image_size: int | None = None
@@ -140,6 +142,7 @@ def run(ready: Ready, provenance: "Provenance") -> "Record":
             network=str(ready.spec),
             recipe=ready.recipe,
             normalisation=ready.data.train.normalisation.describe(),
+            precision=ready.compute.precision,
         ),
         cell=facts.Cell(
             making=making(ready.plan, seed=command.seed, sets=command.sets),

@@ -15,12 +15,14 @@ class Protocol:
 
     Attributes:
         network, recipe: of the training. normalisation: of all images, ZCA included.
+        precision: of convolutions and matrix products, in distilling and in training.
     """
 
     dataset: Dataset
     network: str
     recipe: Recipe
     normalisation: dict[str, Any]
+    precision: str = "float32"
 
 
 @facts

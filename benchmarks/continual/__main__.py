@@ -59,6 +59,8 @@ class Continual:
     logger: str | None = None
     """csv or tensorboard: also write through Avalanche's logger, into OUT/logs."""
     device: choices.Device = "auto"
+    precision: choices.Precision = "auto"
+    compile: choices.Compile = "auto"
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
     image_size: int | None = None
@@ -158,6 +160,7 @@ def run(ready: Ready, provenance: "Provenance") -> "Record":
             network=protocol.network,
             recipe=protocol.recipe,
             normalisation=ready.data.train.normalisation.describe(),
+            precision=ready.compute.precision,
         ),
         cell=facts.Cell(
             making=making(ready.plan, seed=protocol.seed, sets=protocol.sets),

@@ -17,6 +17,7 @@ class Protocol:
     Attributes:
         version: of `downstream.continual.protocol`.
         steps, strategy, network, recipe: as there. normalisation: of all images.
+        precision: of convolutions and matrix products, in distilling and in training.
     """
 
     version: int
@@ -26,6 +27,7 @@ class Protocol:
     network: str
     recipe: Recipe
     normalisation: dict[str, Any]
+    precision: str = "float32"
 
 
 @facts

@@ -17,6 +17,7 @@ class Protocol:
     part: str
     device: str
     threads: int
+    precision: str = "float32"
 
 
 @facts

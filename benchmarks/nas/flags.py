@@ -49,6 +49,8 @@ class Nas:
     seed: int = 0
     """Of the proxy's images and trainings; the sample and the ground truth do not depend on it."""
     device: choices.Device = "auto"
+    precision: choices.Precision = "auto"
+    compile: choices.Compile = "auto"
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
     image_size: int | None = None

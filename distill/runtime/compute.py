@@ -1,14 +1,18 @@
 """Where and how to compute: entered before a set is made and before networks are trained."""
 
+import contextlib
 import ctypes
 import dataclasses
 import functools
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
-from distill.runtime.mistake import Mistake
+from distill.runtime.mistake import Mistake, unknown
 
 SMALL = 16
 """Up to this size in pixels one thread is faster than two: measured for a step on ten 8x8 images
@@ -18,33 +22,65 @@ _MMAP_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -4, -3, -1
 """Of glibc's mallopt."""
 
 
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+PRECISIONS = ("auto", FLOAT32, BFLOAT16)
+COMPILE = ("auto", "always", "never")
+SLOW_FROM = (2, 13)
+"""From this version on torch convolves bfloat16 4 to 16 times slower on CPUs (its issue 183815)."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Compute:
-    """Where and how; no part of a thing's identity.
+    """Where and how. Of a thing's identity only `precision` is a part.
 
     Attributes:
         device: of torch.
         threads: on a CPU; None leaves torch's own number.
+        precision: of convolutions and matrix products. Images, weights, gradients, the statistics
+            of norms, class means and losses are float32 in either.
+        compile: whether long work goes through torch.compile: `auto` where that pays.
     """
 
     device: torch.device = torch.device("cpu")  # noqa: RUF009  (a device cannot change)
     threads: int | None = None
+    precision: str = FLOAT32
+    compile: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS[1:]:
+            raise unknown("precision", self.precision, PRECISIONS[1:])
+        if self.compile not in COMPILE:
+            raise unknown("--compile", self.compile, COMPILE)
 
     @classmethod
-    def of(cls, name: str, shape: Sequence[int]) -> "Compute":
+    def of(
+        cls, name: str, shape: Sequence[int], *, precision: str = "auto", compile: str = "auto"
+    ) -> "Compute":
         """For images of `shape` (..., H, W) on the device `name`, with as many threads as pay.
 
         Raises:
-            Mistake: no such device here.
+            Mistake: no such device here, or it gets bfloat16 wrong and that was asked for.
         """
         device = choose(name)
-        return cls(device, 1 if device.type == "cpu" and max(shape[-2:]) <= SMALL else None)
+        small = max(shape[-2:]) <= SMALL
+        threads = 1 if device.type == "cpu" and small else None
+        return cls(device, threads, choose_precision(precision, device, small=small), compile)
 
     def enter(self) -> None:
         """Set up this process, whatever it was set to before; it changes rounding at most."""
         keep_memory()
+        keep_compiled()
         usual_threads()
         torch.set_num_threads(self.threads or usual_threads())
+
+    def autocast(self) -> AbstractContextManager:
+        """Within it convolutions and matrix products have this precision.
+
+        Weights in training are converted once in each context, and their gradients are float32.
+        """
+        if self.precision == FLOAT32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
 
 CPU = Compute()
@@ -70,6 +106,60 @@ def choose(name: str) -> torch.device:
     if name == "cpu" or name in gpus or (name == "cuda" and "cuda:0" in gpus):
         return torch.device(name)
     raise Mistake(f"device '{name}' is not there; this machine has: {', '.join(['cpu', *gpus])}")
+
+
+def choose_precision(given: str, device: torch.device, *, small: bool = False) -> str:
+    """What `auto` stands for: bfloat16 where the processor multiplies it natively.
+
+    It goes by what the processor and this version of torch say of themselves and never by a clock,
+    since figures depend on it. `small` images gain nothing and stay float32.
+
+    Raises:
+        Mistake: no such precision, or bfloat16 was asked for and this machine gets it wrong.
+    """
+    if given not in PRECISIONS:
+        raise unknown("--precision", given, PRECISIONS)
+    if given == "auto":
+        native = not small and multiplies_bfloat16(device)
+        return BFLOAT16 if native and right_in_bfloat16(device) else FLOAT32
+    if given == BFLOAT16 and not right_in_bfloat16(device):
+        raise Mistake(f"{device} multiplies bfloat16 wrongly here; give --precision float32")
+    return given
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether it does so natively, and this version of torch makes it do so."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    return version < SLOW_FROM and torch.cpu._is_avx512_bf16_supported()
+
+
+@functools.cache
+def right_in_bfloat16(device: torch.device) -> bool:
+    """A small convolution and its gradients, against float32: within bfloat16's own rounding."""
+    draws = torch.Generator().manual_seed(0)
+    image = torch.rand(4, 16, 8, 8, generator=draws).to(device)
+    weight = torch.rand(16, 16, 3, 3, generator=draws).to(device)
+    answers = []
+    for autocast in (False, True):
+        given = image.clone().requires_grad_(), weight.clone().requires_grad_()
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=autocast):
+            convolved = F.conv2d(*given, padding=1)
+        gradients = torch.autograd.grad(convolved.float().mean(), given)
+        answers.append([convolved.detach().float(), *gradients])
+    return all(
+        torch.allclose(low, high, rtol=0.02, atol=0.02 * float(high.abs().max()))
+        for high, low in zip(*answers, strict=True)
+    )
+
+
+def keep_compiled() -> None:
+    """Let what torch.compile makes be found again by later processes."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "distill" / "compiled"))
 
 
 def keep_memory(keep: bool = True) -> None:

@@ -131,6 +131,7 @@ def whole_settings(
         set_path=None,
         device=str(compute.device),
         threads=compute.threads,
+        precision=compute.precision,
     )
 
 

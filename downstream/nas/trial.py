@@ -14,7 +14,7 @@ from distill import datasets, train
 from distill.images import Data
 from distill.networks import Network, initialise
 from distill.runtime import identity
-from distill.runtime.compute import Compute
+from distill.runtime.compute import FLOAT32, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
 from distill.synthetic import SyntheticSet
@@ -44,6 +44,7 @@ class Settings:
         looks: whether the accuracy is measured on the way too.
         seed: of the networks and the mini-batches.
         data_root, set_path, device, threads: where things are; no result depends on them.
+        precision: of convolutions and matrix products.
     """
 
     dataset: str
@@ -60,11 +61,12 @@ class Settings:
     set_path: str | None
     device: str
     threads: int | None
+    precision: str = FLOAT32
 
     @property
     def compute(self) -> Compute:
         """Where and how to compute."""
-        return Compute(torch.device(self.device), self.threads)
+        return Compute(torch.device(self.device), self.threads, self.precision)
 
     @property
     def purpose(self) -> str:
@@ -78,8 +80,10 @@ class Settings:
 
     def identity(self) -> dict[str, Any]:
         """What a trial's result depends on, besides the network."""
+        lower = {} if self.precision == FLOAT32 else {"precision": self.precision}
         return identity.plain(
-            {
+            lower
+            | {
                 "version": VERSION,
                 "dataset": self.about,
                 "data": self.data_digest,
