@@ -21,6 +21,8 @@ def attention(features: Tensor, *, power: float = 4) -> Tensor:
     Returns:
         [B, H * W], of length 1 each (0 where all features are 0).
     """
+    if features.dtype in (torch.bfloat16, torch.float16):
+        features = features.float()  # a fourth power needs more digits than they have
     summed = _FourthPowers.apply(features) if power == 4 else features.abs().pow(power).sum(1)
     return F.normalize(summed.flatten(1), dim=1)
 

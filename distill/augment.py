@@ -41,6 +41,12 @@ class Draw:
         """What was drawn for some of the groups."""
         return Draw(self.operation[groups], self.numbers[groups])
 
+    def filled(self, count: int) -> "Draw":
+        """The draw for `count` groups: the first one's is repeated for those that it lacks."""
+        place = torch.arange(count)
+        place[len(self.operation) :] = 0
+        return Draw(self.operation[place], self.numbers[place.to(self.numbers.device)])
+
 
 def draw(
     generators: Sequence[torch.Generator], operations: Sequence[str], *, images: int = 1

@@ -24,3 +24,10 @@ Compile = chosen(
     "Whether long work goes through torch.compile; auto where that pays",
     *("auto", "always", "never"),
 )
+Workers = Annotated[
+    int | None,
+    tyro.conf.arg(
+        help="Processes of one thread each, for what can be done side by side; as many as pay if "
+        "not given."
+    ),
+]

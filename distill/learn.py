@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from distill import formation
+from distill.checkpoints import NONE, Checkpoints, State
 from distill.health import Health
 from distill.images import ImageSet
 from distill.runtime.mistake import Mistake, unknown
@@ -54,6 +55,11 @@ class Config:
         for name, accepted in (("schedule", SCHEDULES), ("start", STARTS)):
             if getattr(self, name) not in accepted:
                 raise unknown(f"--method.{name}", getattr(self, name), accepted)
+
+    @property
+    def extendable(self) -> bool:
+        """Whether a run of fewer steps is the beginning of a run of more."""
+        return self.schedule == "constant" and self.averaged == 0
 
     def rate_at(self, step: int) -> float:
         """The learning rate of `step`, counted from 0."""
@@ -121,8 +127,9 @@ def learn(
     seed: int,
     device: torch.device,
     progress: Progress,
+    checkpoints: Checkpoints = NONE,
 ) -> Tensor:
-    """Learn `ipc` images for every class present in `real`.
+    """Learn `ipc` images for every class present in `real`, from where `checkpoints` left them.
 
     Returns:
         float32 [G, ipc, C, H, W] in pixel units, ordered by class id.
@@ -131,14 +138,21 @@ def learn(
         Mistake: a formation that does not fit, or a loss or images that are no longer finite.
     """
     images = first_images(real, ipc, config=config, seed=seed).to(device)
+    total, done = torch.zeros_like(images), 0
     optimiser = torch.optim.SGD([images], lr=config.rate, momentum=config.momentum)
+    if checkpoints.state is not None:
+        done = checkpoints.state.step
+        images.copy_(checkpoints.state.images)
+        total.copy_(checkpoints.state.total)
+        momentum = checkpoints.state.momentum.to(device, copy=True)
+        optimiser.state[images]["momentum_buffer"] = momentum
     objective.prepare(progress)
     health = Health(config.iterations, window=objective.window, say=progress.say)
     progress.start("steps", config.iterations)
+    progress.advance(done)
     last = config.averaged * config.iterations - 1e-9  # 0.7 of 10 steps is a little above 7
     averaged_from = config.iterations - max(0, math.ceil(last))
-    total = torch.zeros_like(images)
-    for number in range(config.iterations):
+    for number in range(done, config.iterations):
         step = objective.step(images, number)
         images.grad = step.gradient
         optimiser.param_groups[0]["lr"] = config.rate_at(number)
@@ -150,6 +164,10 @@ def learn(
             )
         if number >= averaged_from:
             total += images
+        if checkpoints.due or (number + 1 == config.iterations and checkpoints.kept):
+            momentum = optimiser.state[images].get("momentum_buffer")
+            still = torch.zeros_like(images) if momentum is None else momentum
+            checkpoints.keep(State(number + 1, images, still, total))
         health.watch(number, step.loss, images, step.maps)
         progress.advance(note=f"loss {step.loss / len(real.present):.4g} a class")
     count = config.iterations - averaged_from

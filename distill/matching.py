@@ -5,14 +5,14 @@ distance between the class means of the real and of the synthetic batch, summed 
 The real side enters through class means alone, so it needs no gradients and runs in chunks.
 
 With any norm but batch norm the loss is a sum over classes, given the random network and the
-augmentation drawn for each class. Every class draws from streams of its own, so its images do not
-depend on which other classes are distilled with it.
+augmentation drawn for each class. Every class draws from streams of its own, and its images pass
+through the network in pieces of a shape of their own (`distill.pieces`). So they do not depend on
+which other classes are distilled with them, to the last bit.
 """
 
 import dataclasses
 import math
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -20,11 +20,13 @@ from torch import Tensor
 
 from distill import learn
 from distill.augment import Draw, augment, draw
+from distill.checkpoints import NONE, Checkpoints
 from distill.formation import shown
 from distill.images import ImageSet
 from distill.learn import Step
-from distill.networks import Network, build, couples_images, initialise, parse
-from distill.runtime.compute import Compute
+from distill.networks import Network, build, couples_images, initialise, parse, size
+from distill.pieces import Pieces, even, filled
+from distill.runtime.compute import FLOAT32, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 
@@ -40,9 +42,8 @@ class Vectors(NamedTuple):
 Statistic = Callable[[Network, Tensor], list[Vectors]]
 """From a network and normalised images [B, C, H, W] to the terms of the loss."""
 
-AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
-"""How many numbers one layer's activations may have at a time: a few images of 32x32 at width 128
-stay in a CPU's cache; a GPU wants much. It bounds the memory of both sides."""
+WORTH_COMPILING = 1e12
+"""FLOPs that one class costs from which on the compiler's 10 to 25 seconds come back."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +57,12 @@ class Config(learn.Config):
             images, and buys the targets from them; 0 draws all afresh at every step, as published.
         real_batch: real images per class for each target; a smaller class gives all it has.
         augmented: DSA, the same draw for a class's real and synthetic images.
-        compiled: the real side through torch.compile, which needs a C++ compiler and about a
-            minute first: for long runs with fresh networks. Rounding changes.
     """
 
     network: str = "convnet-d3-w128-instance-relu-avg"
     networks: int = 0
     real_batch: int = 128
     augmented: bool = True
-    compiled: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,6 +85,7 @@ def match(
     seed: int,
     compute: Compute,
     progress: Progress,
+    checkpoints: Checkpoints = NONE,
 ) -> Tensor:
     """Learn `ipc` images for every class present in `real` by matching `statistic`.
 
@@ -96,7 +95,7 @@ def match(
     Raises:
         Mistake: what `learn.learn` raises.
     """
-    objective = Matching(statistic, real, config, seed, compute.device)
+    objective = Matching(statistic, real, ipc, config=config, seed=seed, compute=compute)
     return learn.learn(
         objective,
         real,
@@ -105,6 +104,7 @@ def match(
         seed=seed,
         device=compute.device,
         progress=progress,
+        checkpoints=checkpoints,
     )
 
 
@@ -127,58 +127,88 @@ class Matching:
         self,
         statistic: Statistic,
         real: ImageSet,
+        ipc: int,
+        *,
         config: Config,
         seed: int,
-        device: torch.device,
+        compute: Compute,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.statistic, self.real_side = statistic, statistic
+        self.statistic = self.real_side = self.synthetic_side = statistic
         self.real, self.config = real, config
-        self.seed, self.device, self.dtype = seed, device, dtype
+        self.seed, self.compute, self.dtype = seed, compute, dtype
         self.window = max(config.networks, 1)
+        device = self.device = compute.device
         self.pixels = [real.of_class(label).to(device) for label in real.present]
         self.normalisation = real.normalisation.to(device)
         self.operations = real.about.operations if config.augmented else ()
-        spec = parse(config.network)
+        spec, classes = parse(config.network), len(real.classes)
         first = generator(seed, "network", 0)
-        self.network = build(spec, real.shape, classes=len(real.classes), generator=first)
+        self.network = build(spec, real.shape, classes=classes, generator=first)
         self.network.to(device, dtype).requires_grad_(False)
         self.bought: dict[int, Target] = {}
-        largest = spec.width * math.prod(real.shape[1:])
-        most = AT_ONCE.get(device.type, AT_ONCE["cuda"])
-        self.chunk = sys.maxsize if config.couples_classes else max(1, most // largest)
+        self.flops = size(spec, real.shape, classes)[1]
+        self.compiled_images: int | None = None
+        shown = ipc * config.formation**2
+        numbers = spec.width * math.prod(real.shape[1:])
+        pieces = Pieces.of(shown, numbers=numbers, flops=self.flops, device=device.type)
+        coupled = config.couples_classes
+        self.pieces = pieces._replace(classes=len(self.pixels)) if coupled else pieces
 
     def prepare(self, progress: Progress) -> None:
-        """Compile if that is asked for, and buy the targets."""
-        if self.config.compiled:
-            self.compile(progress.say)
+        """Compile what is worth it, and buy the targets."""
+        self._compile(progress.say)
         if self.config.networks:
             progress.start("targets", self.config.networks)
             weights = list(self.network.parameters())
-            size = sum(parameter.nbytes for parameter in weights)
+            nbytes = sum(parameter.nbytes for parameter in weights)
             for k in range(self.config.networks):
                 target = self.target(k)
-                if (k + 1) * size <= KEPT:
+                if (k + 1) * nbytes <= KEPT:
                     target = target._replace(weights=[w.clone() for w in weights])
                 self.bought[k] = target
                 progress.advance()
 
-    @torch.no_grad()
-    def compile(self, say: Callable[[str], None]) -> None:
-        """Fuse the operations on the real images; where that fails, `say` so and go on without."""
+    def _compile(self, say: Callable[[str], None]) -> None:
+        """Fuse the operations of either side where one class's share of the work is worth it.
+
+        In float32 the synthetic side gains nothing (measured: a tenth slower at width 128).
+        """
+        config, always = self.config, self.compute.compile == "always"
+        if self.compute.compile == "never" or config.couples_classes:
+            return
+        draws = config.networks or config.iterations
+        real = draws * config.real_batch * self.flops
+        synthetic = 3 * config.iterations * self.pieces.shown * self.flops
+        low = self.compute.precision != FLOAT32
+        if always or real >= WORTH_COMPILING:
+            self.compiled_images = even(config.real_batch, self.pieces.images)
+            self.real_side = self._compiled(self.compiled_images, say, learning=False)
+        if always or (low and synthetic >= WORTH_COMPILING):
+            images = self.pieces.classes * self.pieces.shown
+            self.synthetic_side = self._compiled(images, say, learning=True)
+
+    def _compiled(self, images: int, say: Callable[[str], None], *, learning: bool) -> Statistic:
+        """The statistic through torch.compile; where that fails, `say` so and go on without."""
         fused = torch.compile(self.statistic, dynamic=False)
-        images = min(self.chunk, sum(self._counts()))
+        example = torch.zeros(images, *self.real.shape, device=self.device, dtype=self.dtype)
+        example.requires_grad_(learning)
         try:
-            fused(self.network, torch.zeros(images, *self.real.shape).to(self.device, self.dtype))
+            with torch.set_grad_enabled(learning):
+                terms = self._terms(fused, example)
+            if learning:
+                torch.autograd.grad(sum(v.rows.sum() for v in terms), example)
         except Exception as failure:  # whatever the compiler of this machine raises
             reason = str(failure).strip().splitlines()[0]
             say(f"torch.compile fails here, so it is left out: {reason}")
-        else:
-            self.real_side = fused
+            return self.statistic
+        return fused
 
-    def _counts(self) -> list[int]:
-        """Real images that each class gives to a target."""
-        return [min(len(pixels), self.config.real_batch) for pixels in self.pixels]
+    def _terms(self, statistic: Statistic, images: Tensor) -> list[Vectors]:
+        """A statistic of images [B, C, H, W] in the run's precision; its rows in full."""
+        with self.compute.autocast():
+            terms = statistic(self.network, images)
+        return [v._replace(rows=v.rows.to(self.dtype)) for v in terms]
 
     def settle(self, k: int) -> None:
         """Make the network the k-th random one. It depends on the seed and on k alone."""
@@ -203,43 +233,30 @@ class Matching:
     @torch.no_grad()
     def _class_means(self, streams: list[torch.Generator], draws: Draw | None) -> list[Tensor]:
         """The mean [G, D] of each term over the real images of every class."""
-        sums: dict[int, list[Tensor]] = {}
-        for chunk in self._real_chunks(streams):
-            terms = self.real_side(self.network, self._real_images(chunk, draws))
-            split = [v.rows.split([len(part) for _, part in chunk]) for v in terms]
-            for (c, _), *rows in zip(chunk, *split, strict=True):
-                before = sums.get(c, [0.0] * len(rows))
-                sums[c] = [a + b.sum(0) for a, b in zip(before, rows, strict=True)]
-        counted = torch.tensor(self._counts(), device=self.device, dtype=self.dtype)[:, None]
-        return [torch.stack(term) / counted for term in zip(*sums.values(), strict=True)]
+        images = [self._real_images(c, stream, draws) for c, stream in enumerate(streams)]
+        if self.config.couples_classes:
+            terms = self._terms(self.real_side, torch.cat(images))
+            split = [v.rows.split([len(part) for part in images]) for v in terms]
+            return [torch.stack([rows.mean(0) for rows in parts]) for parts in split]
+        means = [self._mean(part) for part in images]
+        return [torch.stack(term) for term in zip(*means, strict=True)]
 
-    def _real_chunks(self, streams: list[torch.Generator]) -> Iterator[list[tuple[int, Tensor]]]:
-        """What passes through the network at a time: places of classes, and images of each."""
-        chunk: list[tuple[int, Tensor]] = []
-        room = self.chunk
-        for c, (pixels, stream) in enumerate(zip(self.pixels, streams, strict=True)):
-            chosen = torch.randperm(len(pixels), generator=stream)[: self.config.real_batch]
-            for part in chosen.split(self.chunk):
-                if len(part) > room:
-                    yield chunk
-                    chunk, room = [], self.chunk
-                chunk.append((c, part))
-                room -= len(part)
-        yield chunk
+    def _mean(self, images: Tensor) -> list[Tensor]:
+        """The mean [D] of each term over one class's images [n, C, H, W], in pieces."""
+        sums: list[Tensor | float] = []
+        count = self.compiled_images or even(len(images), self.pieces.images)
+        for piece in images.split(count):
+            terms = self._terms(self.real_side, filled(piece, count))
+            parts = [v.rows[: len(piece)].sum(0) for v in terms]
+            sums = [a + b for a, b in zip(sums or [0.0] * len(parts), parts, strict=True)]
+        return [total / len(images) for total in sums]
 
-    def _real_images(self, chunk: list[tuple[int, Tensor]], draws: Draw | None) -> Tensor:
-        """Images [B, C, H, W] of a chunk as the network is to see them."""
-        pixels = torch.cat([self.pixels[c][part] for c, part in chunk])
-        images = self.normalisation(pixels).to(self.dtype)
-        if draws is None:
-            return images
-        pieces = images.split([len(part) for _, part in chunk])
-        return torch.cat(
-            [
-                augment(piece[None], draws.of(slice(c, c + 1)))[0]
-                for (c, _), piece in zip(chunk, pieces, strict=True)
-            ]
-        )
+    def _real_images(self, c: int, stream: torch.Generator, draws: Draw | None) -> Tensor:
+        """Images [n, C, H, W] of one class, drawn anew, as the network is to see them."""
+        pixels = self.pixels[c]
+        chosen = torch.randperm(len(pixels), generator=stream)[: self.config.real_batch]
+        images = self.normalisation(pixels[chosen]).to(self.dtype)
+        return images if draws is None else augment(images[None], draws.of(slice(c, c + 1)))[0]
 
     def step(self, images: Tensor, number: int) -> Step:
         """The loss at step `number`, summed over the classes; images [G, ipc, C, H, W]."""
@@ -253,29 +270,27 @@ class Matching:
         else:
             target = self.target(number)
         total, gradients = images.new_zeros(()), []
-        for classes in self._groups(images):
-            view = images.detach()[classes].requires_grad_()
-            loss, terms = self._loss(view, classes, target)
-            gradients += torch.autograd.grad(loss, view)
+        for first in range(0, len(images), self.pieces.classes):
+            classes = slice(first, first + self.pieces.classes)
+            part = images.detach()[classes]
+            view = filled(part, self.pieces.classes).clone().requires_grad_()
+            loss, terms = self._loss(view, len(part), classes, target)
+            gradients += [torch.autograd.grad(loss, view)[0][: len(part)]]
             total += loss.detach()
-        maps = {v.name: v.rows.detach() for v in terms if v.name.startswith("attention")}
+        shown = len(part) * self.pieces.shown
+        maps = {v.name: v.rows[:shown].detach() for v in terms if v.name.startswith("attention")}
         return Step(total.item(), torch.cat(gradients), maps)
 
-    def _loss(self, view: Tensor, classes: slice, target: Target) -> tuple[Tensor, list[Vectors]]:
-        """Of some classes' images [g, ipc, C, H, W]: the loss [] and the terms of the statistic."""
+    def _loss(
+        self, view: Tensor, count: int, classes: slice, target: Target
+    ) -> tuple[Tensor, list[Vectors]]:
+        """Of the first `count` classes in view [g, ipc, C, H, W]: the loss [] and all terms."""
         batch = shown(view, self.config.formation, self.normalisation)
         if target.draws is not None:
-            batch = augment(batch, target.draws.of(classes))
-        terms = self.statistic(self.network, batch.flatten(0, 1))
+            batch = augment(batch, target.draws.of(classes).filled(len(view)))
+        terms = self._terms(self.synthetic_side, batch.flatten(0, 1))
         loss = view.new_zeros(())
         for vectors, mean in zip(terms, target.means, strict=True):
             own = vectors.rows.view(*batch.shape[:2], -1).mean(1)
-            loss = loss + vectors.weight * (own - mean[classes]).square().sum()
+            loss = loss + vectors.weight * (own[:count] - mean[classes]).square().sum()
         return loss, terms
-
-    def _groups(self, images: Tensor) -> Iterator[slice]:
-        """All classes, as many at a time as fit."""
-        classes, ipc = images.shape[:2]
-        at_once = max(1, self.chunk // (ipc * self.config.formation**2))
-        for first in range(0, classes, at_once):
-            yield slice(first, first + at_once)

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from distill.runtime import registry
 
@@ -129,6 +130,19 @@ def initialise(network: nn.Module, *, generator: torch.Generator) -> None:
             f"{type(network).__name__}: cannot initialise {', '.join(empty)}; the module that "
             "holds it needs a method initialise(generator) that fills it in place"
         )
+
+
+def size(spec: Spec, shape: tuple[int, int, int], classes: int) -> tuple[int, int]:
+    """Parameters, and FLOPs of one image's forward pass (a multiply-add counts as two).
+
+    Of a network of any family, for images of `shape` (C, H, W); nothing is computed.
+    """
+    family = importlib.import_module(type(spec).__module__)
+    with torch.device("meta"):
+        network = family.Network(spec, shape, classes).eval()
+        with FlopCounterMode(display=False) as counter:
+            network(torch.empty(2, *shape))  # one image alone may be too few for a group norm
+    return sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2
 
 
 def _tensors(network: nn.Module) -> list[tuple[str, Tensor]]:

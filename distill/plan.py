@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from types import ModuleType
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distill import learn
+from distill.checkpoints import NONE, Checkpoints, Place, standing
 from distill.images import About, ImageSet, digest
 from distill.runtime import registry
 from distill.runtime.compute import CPU, FLOAT32, Compute
@@ -65,6 +67,11 @@ class Plan:
         """The method's file."""
         return registry.load("distill.methods", self.method)
 
+    @property
+    def extendable(self) -> bool:
+        """Whether a set of more steps can go on from where this one ends."""
+        return isinstance(self.config, learn.Config) and self.config.extendable
+
     def identity(self, real: ImageSet, precision: str = FLOAT32) -> dict[str, Any]:
         """What the images made of the classes in `real` depend on."""
         lower = {} if precision == FLOAT32 else {"precision": precision}
@@ -95,8 +102,9 @@ def distill(
 ) -> SyntheticSet:
     """The set that `plan` asks for of all classes in `real`, ordered by class id.
 
-    What `store` holds of it is taken from there; what is missing is distilled in one go and kept,
-    one piece a class; where the method couples its classes, one piece for this very combination.
+    What `store` holds of it is taken from there, one piece a class; where the method couples its
+    classes, one piece for this very combination. What is missing is distilled in one go, from where
+    a run that was broken off left it, and kept.
 
     Raises:
         Mistake: ipc does not fit the classes, what the method raises, or a folder that cannot be
@@ -106,24 +114,47 @@ def distill(
     progress = progress or Progress()
     if store is None:
         return _made(plan, real, compute, progress)
+    places = _places(plan, real, compute)
+    kept = functools.partial(_kept, plan)
+    pieces = [store.get(place.name, KIND, place.facts, of=kept) for place in places]
+    lacking = [place for place, piece in zip(places, pieces, strict=True) if piece is None]
+    fresh: dict[str, SyntheticSet] = {}
+    for group in _groups(plan, lacking, store):
+        labels = [label for place in group.places for label in place.labels]
+        made = _made(plan, real.only(labels), compute, progress, group)
+        for place in lacking:
+            if set(place.labels) <= set(labels):
+                part = fresh[place.name] = made.only(place.labels)
+                store.put(place.name, KIND, place.facts, part.tensors(), part.facts())
+        if not plan.extendable:
+            group.drop()
+    return merge([piece or fresh[place.name] for place, piece in zip(places, pieces, strict=True)])
+
+
+def _places(plan: Plan, real: ImageSet, compute: Compute) -> list[Place]:
+    """The pieces of a set in a store."""
     units = [real.present] if plan.config.couples_classes else [[label] for label in real.present]
-    asked = [
-        (_name(plan, real, unit), plan.identity(real.only(unit), compute.precision))
+    return [
+        Place(_name(plan, real, unit), plan.identity(real.only(unit), compute.precision), unit)
         for unit in units
     ]
-    kept = functools.partial(_kept, plan)
-    pieces = [store.get(name, KIND, facts, of=kept) for name, facts in asked]
-    missing = [
-        label for unit, piece in zip(units, pieces, strict=True) if piece is None for label in unit
+
+
+def _groups(plan: Plan, lacking: Sequence[Place], store: Store) -> list[Checkpoints]:
+    """The missing classes, those together that a run that was broken off left at one step."""
+    if not lacking:
+        return []
+    if not isinstance(plan.config, learn.Config):
+        return [Checkpoints(places=lacking)]
+    config, most = plan.config, plan.config.iterations
+    if plan.extendable:
+        usual = next(f.default for f in dataclasses.fields(config) if f.name == "iterations")
+        config = dataclasses.replace(config, iterations=usual)
+    states = [
+        Place(f"{place.name}-state", place.facts | {"config": config}, place.labels)
+        for place in lacking
     ]
-    fresh = _made(plan, real.only(missing), compute, progress) if missing else None
-    parts = []
-    for unit, (name, facts), piece in zip(units, asked, pieces, strict=True):
-        part = fresh.only(unit) if piece is None else piece
-        if piece is None:
-            store.put(name, KIND, facts, part.tensors(), part.facts())
-        parts.append(part)
-    return merge(parts)
+    return standing(store, states, most=most)
 
 
 def _kept(plan: Plan, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> SyntheticSet:
@@ -139,11 +170,24 @@ def _name(plan: Plan, real: ImageSet, unit: list[int]) -> str:
     return f"{real.name}-{plan.method}-ipc{plan.ipc}-class{classes}"
 
 
-def _made(plan: Plan, real: ImageSet, compute: Compute, progress: Progress) -> SyntheticSet:
+def _made(
+    plan: Plan,
+    real: ImageSet,
+    compute: Compute,
+    progress: Progress,
+    checkpoints: Checkpoints = NONE,
+) -> SyntheticSet:
     compute.enter()
     began = time.monotonic()
+    learns = isinstance(plan.config, learn.Config)
     images = plan.module.distill(
-        real, plan.ipc, config=plan.config, seed=plan.seed, compute=compute, progress=progress
+        real,
+        plan.ipc,
+        config=plan.config,
+        seed=plan.seed,
+        compute=compute,
+        progress=progress,
+        **({"checkpoints": checkpoints} if learns else {}),
     )
     made = Made(
         method=plan.method,

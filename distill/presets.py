@@ -4,6 +4,8 @@ from distill.runtime.mistake import unknown
 
 NAMES = ("laptop", "paper")
 """laptop: honest but small, minutes on two cores. paper: the published protocol."""
+RECIPES = ("dm", "idc", "short")
+"""How networks are trained on a set; `distill.recipes.named` says what each is."""
 
 
 def require(name: str) -> str:

@@ -2,73 +2,45 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from distill.augment import OPERATIONS, augment, draw
-from distill.networks import Network
+from distill.augment import augment, draw
+from distill.cutmix import cutmix
+from distill.networks import Network, couples_images
+from distill.pieces import even
+from distill.recipes import Recipe
+from distill.runtime.compute import CPU, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
-from distill.stack import stack
+from distill.stack import Grouped, Stack, stack
 
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How a network is trained. The defaults are the field's evaluation recipe.
-
-    SGD on hard labels with DSA augmentation; the learning rate falls once, after half the epochs
-    (published-code behaviour, without its one epoch too many).
-
-    Attributes:
-        epochs: passes over the images. batch: mini-batch size, of the images of one network.
-        drop: factor on the learning rate in the second half.
-        operations: of DSA; those that suit the dataset (`About.operations`), () for none.
-    """
-
-    epochs: int = 1000
-    rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    batch: int = 256
-    drop: float = 0.1
-    operations: tuple[str, ...] = OPERATIONS
-
-    def rate_at(self, epoch: int) -> float:
-        """The learning rate of `epoch`, counted from 0."""
-        return self.rate if epoch < (self.epochs + 1) // 2 else self.rate * self.drop
-
-    def batches(self, images: int) -> int:
-        """Mini-batches in one pass over so many images."""
-        return -(-images // self.batch)
-
-    def optimiser(self, module: nn.Module) -> torch.optim.SGD:
-        """SGD over all parameters of `module`."""
-        return torch.optim.SGD(
-            module.parameters(),
-            self.rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
+AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
+"""How many numbers one layer's activations may have at a time in training (`distill.pieces`)."""
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean over the mini-batch, summed over the networks, so that each learns as if alone.
 
     Args:
-        logits: [K, B, classes]. labels: [K, B].
+        logits: [K, B, classes]. labels: [K, B], or probabilities of the first classes [K, B, c];
+            the others have none.
     """
-    return F.cross_entropy(logits.flatten(0, 1), labels.flatten()) * len(logits)
+    if labels.is_floating_point():
+        labels = F.pad(labels, (0, logits.shape[-1] - labels.shape[-1]))
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(0, 1)) * len(logits)
 
 
 class Batches:
     """One epoch of shuffled, augmented mini-batches for K networks, each in an order of its own.
 
     Iterating draws on from the generators, so every pass differs. Yields [x, y]: x float
-    [K, B, C, H, W], y int64 [K, B].
+    [K, B, C, H, W], y int64 [K, B]; for a recipe with CutMix y is probabilities, float [K, B, c], c
+    the highest label + 1.
     """
 
     def __init__(
@@ -82,6 +54,7 @@ class Batches:
         """Images [N, C, H, W] normalised, labels [N], on one device; a generator a network."""
         self.images, self.labels = images, labels
         self.recipe, self.generators = recipe, generators
+        self.classes = int(labels.max()) + 1 if recipe.cutmix else 0
 
     def __len__(self) -> int:
         return self.recipe.batches(len(self.images))
@@ -92,16 +65,62 @@ class Batches:
         return torch.stack(drawn).to(self.images.device)
 
     def gather(self, chosen: Tensor) -> list[Tensor]:
-        """The mini-batch of the images `chosen` [K, B], augmented."""
-        images = self.images[chosen]
+        """The mini-batch of the images `chosen` [K, B], augmented and mixed."""
+        images, labels = self.images[chosen], self.labels[chosen]
         if self.recipe.operations:
             drawn = draw(self.generators, self.recipe.operations, images=chosen.shape[1])
             images = augment(images, drawn.to(images))
-        return [images, self.labels[chosen]]
+        if not self.recipe.cutmix:
+            return [images, labels]
+        given = {"probability": self.recipe.cutmix, "generators": self.generators}
+        return list(cutmix(images, labels, classes=self.classes, **given))
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         for chosen in self.orders(len(self.images)).split(self.recipe.batch, dim=1):
             yield self.gather(chosen)
+
+
+def gradients(
+    model: Stack | Grouped, images: Tensor, labels: Tensor, *, compute: Compute = CPU
+) -> tuple[Tensor, Tensor]:
+    """Add a mini-batch's gradients to those of the model's parameters.
+
+    Network by network, and in pieces that stay in a CPU's cache where that is the same: where the
+    norm sees one image at a time. Each network's weights are converted once (`Compute.autocast`).
+
+    Args:
+        images: [K, B, C, H, W]. labels: as `cross_entropy` takes them.
+
+    Returns:
+        The loss [] summed over the networks, and the logits [K, B, classes], both detached.
+    """
+    if isinstance(model, Grouped):
+        with compute.autocast():
+            logits = model(images).float()
+            loss = cross_entropy(logits, labels)
+            loss.backward()
+        return loss.detach(), logits.detach()
+    total, rows = torch.zeros((), device=images.device), []
+    for network, own, wanted in zip(model.networks, images, labels, strict=True):
+        piece = _piece(network, own)
+        with compute.autocast():
+            for part, label in zip(own.split(piece), wanted.split(piece), strict=True):
+                logits = network(part).float()
+                share = len(part) / len(own)
+                loss = cross_entropy(logits[None], label[None]) * share
+                loss.backward()
+                total += loss.detach()
+                rows.append(logits.detach())
+    return total, torch.cat(rows).view(*images.shape[:2], -1)
+
+
+def _piece(network: Network, images: Tensor) -> int:
+    """How many of the images [B, C, H, W] pass through the network at a time."""
+    if couples_images(network.spec):
+        return len(images)
+    numbers = network.spec.width * math.prod(images.shape[2:])
+    most = max(1, AT_ONCE.get(images.device.type, AT_ONCE["cuda"]) // numbers)
+    return even(len(images), most)
 
 
 def streams(seed: int, count: int, *purpose: str | int) -> list[torch.Generator]:
@@ -117,6 +136,7 @@ def training(
     recipe: Recipe,
     generators: list[torch.Generator],
     steps: int | None = None,
+    compute: Compute = CPU,
 ) -> Iterator[tuple[int, Tensor]]:
     """Train every network on all the images, in place, one optimiser step at a time.
 
@@ -139,12 +159,11 @@ def training(
         for x, y in itertools.islice(batches, total - done):
             epoch = done // len(batches)
             set_rate(optimiser, in_steps.rate_at(done) if in_steps else recipe.rate_at(epoch))
-            loss = cross_entropy(model(x), y)
             optimiser.zero_grad()
-            loss.backward()
+            loss, _ = gradients(model, x, y, compute=compute)
             optimiser.step()
             done += 1
-            yield done, loss.detach()
+            yield done, loss
 
 
 def fit(
@@ -154,12 +173,20 @@ def fit(
     *,
     recipe: Recipe,
     seed: int,
+    compute: Compute = CPU,
     progress: Progress | None = None,
 ) -> None:
     """Do the whole of `training`; `progress` has been started by the caller and counts epochs."""
     epoch = recipe.batches(len(images))
-    generators = streams(seed, len(networks))
-    for done, loss in training(networks, images, labels, recipe=recipe, generators=generators):
+    steps = training(
+        networks,
+        images,
+        labels,
+        recipe=recipe,
+        generators=streams(seed, len(networks)),
+        compute=compute,
+    )
+    for done, loss in steps:
         if progress is not None and done % epoch == 0:
             progress.advance(note=f"loss {loss.item() / len(networks):.3f}")
 
@@ -171,7 +198,9 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 @torch.inference_mode()
-def predictions(networks: Sequence[Network], images: Tensor, *, chunk: int = 100) -> Tensor:
+def predictions(
+    networks: Sequence[Network], images: Tensor, *, chunk: int = 100, compute: Compute = CPU
+) -> Tensor:
     """int64 [K, N] on the CPU: the class that each network gives to each normalised image.
 
     Networks that were being trained can go on: each is left in the mode it was in.
@@ -180,11 +209,15 @@ def predictions(networks: Sequence[Network], images: Tensor, *, chunk: int = 100
     for network in networks:
         mode = network.training
         network.eval()
-        classes.append(torch.cat([network(part).argmax(1) for part in images.split(chunk)]))
+        with compute.autocast():
+            classes.append(torch.cat([network(part).argmax(1) for part in images.split(chunk)]))
         network.train(mode)
     return torch.stack(classes).cpu()
 
 
-def accuracy(networks: Sequence[Network], images: Tensor, labels: Tensor) -> Tensor:
+def accuracy(
+    networks: Sequence[Network], images: Tensor, labels: Tensor, *, compute: Compute = CPU
+) -> Tensor:
     """float [K]: the fraction of normalised images [N, C, H, W] that each network gets right."""
-    return (predictions(networks, images) == labels.cpu()).float().mean(1)
+    predicted = predictions(networks, images, compute=compute)
+    return (predicted == labels.cpu()).float().mean(1)

@@ -1,6 +1,7 @@
 """What the tests share: the embedded digits, and small settings so that all is the real thing."""
 
 import dataclasses
+import time
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,22 @@ def digits() -> Data:
 def make():
     """make(method, real, ipc, seed=0, **changes): a small set, made by the real method."""
 
-    def made(method, real, ipc, seed=0, progress=None, store=None, device=None, **changes):
+    def made(
+        method,
+        real,
+        ipc,
+        seed=0,
+        *,
+        progress=None,
+        store=None,
+        device=None,
+        compute=None,
+        **changes,
+    ):
         module = registry.load("distill.methods", method)
         config = module.preset(real.about, ipc, "laptop")
         config = dataclasses.replace(config, **{**SMALL.get(method, {}), **changes})
-        compute = CPU if device is None else Compute(device)
+        compute = compute or (CPU if device is None else Compute(device))
         plan = Plan(method, config, ipc, seed)
         return distill(plan, real, compute=compute, store=store, progress=progress)
 
@@ -76,3 +88,25 @@ def write_tree(root, classes=("cat", "dog"), count=3, size=10):
                 pixels = np.full((size, size + 2, 3), (40 * place + number) % 256, dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{number}.png")
     return root
+
+
+def of_session(session):
+    """The living processes of a session."""
+    living = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name_and_after = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(name_and_after[3]) == session and name_and_after[0] != "Z":
+            living.append(int(folder.name))
+    return living
+
+
+def eventually(check, seconds=15.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if check():
+            return True
+        time.sleep(0.02)
+    return False

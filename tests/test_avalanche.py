@@ -1,6 +1,7 @@
 """What programs and Avalanche's own parts are given: the storage policy, the example, loggers."""
 
 import csv
+import dataclasses
 import functools
 import re
 import runpy
@@ -15,8 +16,8 @@ import torch
 import distill
 from distill import datasets
 from distill.images import Normalisation
+from distill.recipes import Recipe
 from distill.runtime.mistake import Mistake
-from distill.train import Recipe
 from downstream.continual import DistilledBuffer, class_incremental, loggers
 from downstream.continual.metrics import seen_accuracy
 from downstream.continual.protocol import Protocol
@@ -104,13 +105,13 @@ def test_a_class_comes_once_and_must_have_images(digits):
         narrow.post_adapt(None, steps[0])
 
 
-def logged_run(data, name, folder):
+def logged_run(data, name, folder, protocol=PROTOCOL):
     with loggers.opened(name, folder) as opened:
         result = run_order(
             data,
             functools.partial(distill.distill, "random", ipc=5, device="cpu"),
             ipc=5,
-            protocol=PROTOCOL,
+            protocol=protocol,
             order=1,
             loggers=opened,
         )
@@ -143,6 +144,21 @@ def test_the_csv_log_holds_the_matrix(digits, tmp_path):
     assert float(first["training_loss"]) == pytest.approx(2.3, abs=0.3)  # of ten classes, unlearned
     assert float(last["training_loss"]) < float(first["training_loss"])
     assert float(last["training_accuracy"]) > float(first["training_accuracy"])
+
+
+@pytest.mark.parametrize("strategy", ["retrain", "replay"])
+def test_a_recipe_with_cutmix_runs_and_is_logged(digits, strategy, tmp_path):
+    recipe = Recipe(epochs=8, rate=0.1, batch=32, operations=(), cutmix=1.0)
+    mixed = dataclasses.replace(PROTOCOL, strategy=strategy, recipe=recipe)
+    (_, matrices), _ = logged_run(digits, "csv", tmp_path, mixed)
+    plain = dataclasses.replace(mixed, recipe=dataclasses.replace(recipe, cutmix=0.0))
+    assert logged_run(digits, None, tmp_path, plain)[0].matrices != matrices
+    with (tmp_path / "training_results.csv").open() as file:
+        epochs = list(csv.DictReader(file))
+    assert len(epochs) == 3 * 8
+    first, last = epochs[0], epochs[7]
+    assert float(last["training_accuracy"]) > float(first["training_accuracy"])
+    assert float(first["training_loss"]) > float(last["training_loss"]) > 0.3, "mixed: never sure"
 
 
 def test_the_tensorboard_log_holds_the_matrix(digits, tmp_path):

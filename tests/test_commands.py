@@ -1,7 +1,9 @@
 """The commands as a person types them: what they print and write, and what a mistake gets."""
 
 import dataclasses
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +24,7 @@ from distill.runtime.store import Store
 from distill.synthetic import SyntheticSet
 from downstream.continual import protocol
 
-from conftest import write_tree
+from conftest import eventually, of_session, write_tree
 
 ROOT = Path(__file__).parent.parent
 LABEL = "datadam iterations=4 network=convnet-d3-w8-instance-relu-avg networks=2"
@@ -213,6 +215,24 @@ def test_classification_writes_a_record_and_shows_it(tmp_path, capsys):
     assert f"record: {tmp_path / 'records' / record.name}" in printed
 
 
+@pytest.mark.parametrize(
+    ("flags", "batch", "epochs"), [(["--epochs", "2"], 64, 2), ([], 64, 1000)], ids=["own", "its"]
+)
+def test_a_recipe_by_name_stands_in_the_record_and_the_title(
+    flags, batch, epochs, monkeypatch, tmp_path, capsys
+):
+    if not flags:  # the thousand epochs themselves would take too long
+        monkeypatch.setattr("distill.train.fit", lambda *given, **also: None)
+    own = [flag for flag in CLASSIFY if flag not in ("--epochs", "3")]
+    classification.main(
+        ["--method", "random", "--recipe", "idc", *own, *flags, "--out", str(tmp_path)]
+    )
+    recipe = record_of(tmp_path, "classification").protocol.recipe
+    assert (recipe.cutmix, recipe.batch, recipe.epochs) == (0.5, batch, epochs)
+    said = "recipe idc (1000 epochs)" if epochs == 1000 else "recipe idc, 2 epochs"
+    assert said in capsys.readouterr().out
+
+
 def test_the_same_seed_gives_the_same_record_and_another_does_not(tmp_path):
     results = []
     for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
@@ -222,6 +242,37 @@ def test_the_same_seed_gives_the_same_record_and_another_does_not(tmp_path):
     assert results[0].results == results[1].results != results[2].results
     digests = [{used.digest for used in record.sets} for record in results]
     assert digests[0] == digests[1] and not digests[0] & digests[2]
+
+
+@pytest.mark.parametrize("kind", ["classification", "continual"])
+def test_the_record_is_the_same_on_any_number_of_processes(kind, brief, tmp_path, capsys):
+    main, args = {
+        "classification": (classification.main, ["--method", "datadam", *QUICK, *CLASSIFY]),
+        "continual": (continual.main, ["--buffer", "datadam", *QUICK, *SMALL, "--orders", "2"]),
+    }[kind]
+    records = {}
+    for workers in ("1", "2"):
+        main([*args, "--workers", workers, "--out", str(tmp_path / workers)])
+        records[workers] = record_of(tmp_path / workers, kind)
+        processes = "2 processes, one thread each" in capsys.readouterr().err
+        assert processes == (workers == "2")
+    one, two = records.values()
+    assert (one.results, one.key, one.name) == (two.results, two.key, two.name)
+    assert [used.digest for used in one.sets] == [used.digest for used in two.sets]
+    assert one.cost.seconds.keys() == two.cost.seconds.keys()
+
+
+def test_large_images_are_trained_on_one_network_a_job(tmp_path, monkeypatch):
+    """And give, to rounding, what they give together; small ones stay together, bit for bit."""
+    root = write_tree(tmp_path / "pets", count=4)
+    accuracies = {}
+    for most in (16, 32):
+        monkeypatch.setattr("benchmarks.classification.run.SMALL", most)
+        args = ["--dataset", "folder", "--data-root", str(root), "--image-size", "20", *CLASSIFY]
+        out = tmp_path / str(most)
+        classification.main(["--method", "random", *args, "--epochs", "1", "--out", str(out)])
+        accuracies[most] = record_of(out, "classification").results.accuracies
+    assert accuracies[16] == accuracies[32] and [len(own) for own in accuracies[16]] == [2, 2]
 
 
 def test_more_sets_and_networks_leave_the_first_as_they_were(tmp_path):
@@ -332,6 +383,7 @@ NETWORK = [
     (["--network", "convent"], "unknown network 'convent'.*did you mean convnet"),
     (["--network", ""], "unknown network ''"),
     (["--judge", "tset"], "unknown judge 'tset'.*did you mean test"),
+    (["--workers", "0"], "--workers 0 does no work; give 1 or more"),
 ]
 WRONG = {
     continual: [
@@ -356,6 +408,9 @@ WRONG = {
         (["--sets", "0"], "--sets, --networks and --epochs take 1 or more"),
         (["--networks", "0"], "take 1 or more"),
         (["--epochs", "0"], "take 1 or more"),
+        (["--recipe", "icd"], "unknown recipe 'icd'; accepted: dm, idc, short; did you mean idc"),
+        (["--recipe", ""], "unknown recipe ''"),
+        (["--recipe", "idc", "--epochs", "-1"], "take 1 or more"),
         (["--zca", "maybe"], "Unrecognized.*maybe"),
     ],
     distill_command: [*SHARED, (["--method", "dmm"], "unknown method 'dmm'.*did you mean dm")],
@@ -417,6 +472,25 @@ def test_a_folder_of_pictures_runs_end_to_end(brief, tmp_path, capsys):
     args += ["--orders", "1", "--network", "convnet-w8", "--out", str(tmp_path / "runs")]
     continual.main(["--buffer", "herding", "--strategy", "replay", *args])
     assert "folder-pets, 3 steps, replay" in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_the_command_and_its_processes(tmp_path):
+    args = ["--method", "random", "--sets", "2", "--networks", "1", "--workers", "2"]
+    command = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.classification", *args, "--out", str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert command.stderr.readline() == "2 processes, one thread each\n"
+    assert eventually(lambda: len(of_session(command.pid)) == 4)
+    os.killpg(command.pid, signal.SIGINT)
+    printed, said = command.communicate(timeout=20)
+    assert (command.returncode, printed, said) == (130, "", "interrupted\n")
+    assert eventually(lambda: not of_session(command.pid))
+    assert not list((tmp_path / "records").iterdir())
 
 
 def test_a_process_ends_with_code_2_and_no_traceback():

@@ -17,10 +17,10 @@ from torch.utils._pytree import tree_leaves, tree_map
 from distill import train
 from distill.images import Data, whitened
 from distill.networks import build_many, parse
+from distill.recipes import Recipe
 from distill.runtime.compute import Compute
 from distill.runtime.seeding import generator
 from distill.runtime.store import Store
-from distill.train import Recipe
 from downstream.continual.protocol import Protocol
 from downstream.nas import proxy, trial
 

@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from benchmarks.cost import reference
-from distill import matching
+from distill import matching, pieces
 from distill.augment import OPERATIONS
+from distill.images import About, Data, ImageSet, Normalisation, whitened
 from distill.matching import Matching
 from distill.methods import datadam, dm
-from distill.networks import build, parse
+from distill.networks import build, parse, size
 from distill.runtime import registry
+from distill.runtime.compute import CPU, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
-
-CPU = torch.device("cpu")
 
 
 def statistic(config):
@@ -28,7 +28,11 @@ def statistic(config):
 
 
 def objective(real, config, dtype=torch.float32):
-    return Matching(statistic(config), real, config, 0, CPU, dtype)
+    return matching_of(statistic(config), real, config, dtype=dtype)
+
+
+def matching_of(statistic, real, config, ipc=2, **settings):
+    return Matching(statistic, real, ipc, config=config, seed=0, compute=CPU, **settings)
 
 
 @pytest.fixture(scope="session")
@@ -57,13 +61,44 @@ def test_the_losses_of_the_first_steps_are_what_they_ever_were(with_flips, make,
     assert losses == pytest.approx(GOLDEN[method], rel=1e-4)
 
 
+@pytest.mark.parametrize("settings", [
+    {"networks": 0},
+    {"networks": 3},
+    {"formation": 2, "ipc": 1},
+    {"averaged": 0.5, "schedule": "linear", "ipc": 5},
+    {"network": "convnet-d2-w16-layer-swish-max", "real_batch": 7},
+    {"network": "convnet-d1-w8-group-leakyrelu-nopool", "real_batch": 10**6},
+    {"compute": Compute(precision="bfloat16"), "iterations": 2},
+    {"compute": Compute(compile="always"), "iterations": 2},
+], ids=str)  # fmt: skip
 @pytest.mark.parametrize("method", ["dm", "datadam"])
-@pytest.mark.parametrize("networks", [0, 3])
-def test_a_class_distilled_alone_is_the_class_distilled_with_all(digits, make, method, networks):
-    every = make(method, digits.train, 2, networks=networks)
-    alone = make(method, digits.train.only([3]), 2, networks=networks)
-    assert alone.labels.tolist() == [3, 3]
-    assert torch.allclose(every.images[every.labels == 3], alone.images, atol=1e-4)
+def test_a_class_is_the_same_to_the_last_bit_whatever_is_distilled_with_it(
+    digits, make, method, settings
+):
+    settings = {"ipc": 2, **settings}
+    every = make(method, digits.train, **settings)
+    for group in ([3], [8, 3], [0, 3, 4, 5, 9]):
+        some = make(method, digits.train.only(group), **settings)
+        assert sorted(some.labels.unique().tolist()) == sorted(group)
+        for label in group:
+            same = some.images[some.labels == label], every.images[every.labels == label]
+            assert torch.equal(*same), (group, label)
+
+
+@pytest.mark.parametrize("size", [12, 28, 32])
+def test_so_it_is_at_other_sizes_and_through_a_whitening(make, size):
+    """In colour and whitened, with all operations, the same class alone and among others."""
+    shape = (3, size, size)
+    pixels = torch.randint(0, 256, (90, *shape), generator=generator(0), dtype=torch.uint8)
+    about = About("noise", Normalisation.fixed(3), shape, ("a", "b", "c"))
+    real = ImageSet.sorted(about, pixels, torch.arange(3).repeat(30))
+    if size == 12:
+        real = whitened(Data(real, real)).train
+    settings = {"network": "convnet-d2-w16", "iterations": 6, "networks": 0}
+    for ipc in (1, 10):
+        every = make("datadam", real, ipc, **settings)
+        alone = make("datadam", real.only([1]), ipc, **settings)
+        assert torch.equal(every.images[every.labels == 1], alone.images)
 
 
 def test_batch_norm_couples_the_classes_and_says_so(digits, make):
@@ -85,7 +120,7 @@ NORMS = ["none", "batch", "layer", "instance", "group"]
 def test_the_fast_step_is_the_published_step(
     digits, monkeypatch, method, norm, dtype, within, at_once
 ):
-    monkeypatch.setitem(matching.AT_ONCE, "cpu", at_once)
+    monkeypatch.setitem(pieces.AT_ONCE, "cpu", at_once)
     real = digits.train.only([1, 4, 7])
     network = f"convnet-d3-w8-{norm}".replace("none", "nonorm")
     config = method.Config(network=network, real_batch=40)
@@ -125,7 +160,7 @@ def test_the_loss_by_hand(digits):
 
     images = torch.zeros(2, 2, 1, 8, 8)
     images[0, 0, 0, 0, 0], images[1, 1, 0, 5, 5] = 4.0, -6.0
-    step = Matching(brightness, real, config, 0, CPU).step(images, 0)
+    step = matching_of(brightness, real, config).step(images, 0)
     own = [2.0, -3.0]
     theirs = [
         (real.of_class(label).double() / 255 * 4 - 2).sum((1, 2, 3)).mean().item()
@@ -163,9 +198,9 @@ def test_a_class_with_few_images_gives_all_it_has(digits):
 
     for real_batch in (30, 118, 10**6):
         config = dm.Config(network="convnet-d1-w8", real_batch=real_batch, augmented=False)
-        Matching(counting, real, config, 0, CPU).target(0)
+        matching_of(counting, real, config).target(0)
     sizes = [len(real.of_class(label)) for label in (1, 8)]
-    assert counts == [60, min(118, sizes[0]) + min(118, sizes[1]), sum(sizes)]
+    assert counts == [30, 30, *(min(118, size) for size in sizes), *sizes]
 
 
 def test_digits_are_never_mirrored_in_learning_and_all_else_is_drawn(digits, with_flips):
@@ -189,11 +224,12 @@ def test_a_large_set_is_stepped_in_groups_and_comes_out_the_same(digits, make, m
         seen.append(len(images))
         return dm.embedding(network, images)
 
-    monkeypatch.setitem(matching.AT_ONCE, "cpu", 8 * 64 * 6)
+    monkeypatch.setitem(pieces.AT_ONCE, "cpu", 8 * 64 * 6)
     assert torch.allclose(whole.images, make("datadam", digits.train, 2).images, atol=1e-4)
     config = dm.Config(network="convnet-d1-w8", real_batch=20)
-    Matching(counting, digits.train, config, 0, CPU).step(torch.zeros(10, 2, 1, 8, 8), 0)
-    assert max(seen) == 6 and sum(seen) == 10 * 20 + 10 * 2
+    matching_of(counting, digits.train, config).step(torch.zeros(10, 2, 1, 8, 8), 0)
+    real, synthetic = [5] * 4, [6] * 4  # 20 a class in equal pieces; 10 classes, 3 at a time
+    assert seen == real * 10 + synthetic
 
 
 def test_a_compiled_run_makes_the_same_images(digits, make):
@@ -201,7 +237,8 @@ def test_a_compiled_run_makes_the_same_images(digits, make):
     settings = {"networks": 0, "iterations": 2, "network": "convnet-d1-w8"}
     said = io.StringIO()
     eager = make("datadam", few, 1, **settings)
-    fused = make("datadam", few, 1, compiled=True, progress=Progress(said), **settings)
+    always = Compute(compile="always")
+    fused = make("datadam", few, 1, compute=always, progress=Progress(said), **settings)
     if "torch.compile fails here" in said.getvalue():
         pytest.skip("no C++ compiler here")
     assert torch.allclose(eager.images, fused.images, atol=1e-4)
@@ -214,8 +251,9 @@ def test_a_compiled_run_uses_the_compiled_function(digits, make, monkeypatch):
         return lambda network, images: seen.append(len(images)) or function(network, images)
 
     monkeypatch.setattr(torch, "compile", compiler)
-    make("datadam", digits.train, 1, networks=0, iterations=1, compiled=True)
-    assert seen == [200, 200]  # once to try it; 10 classes of 20 real images
+    always = Compute(compile="always")
+    make("datadam", digits.train, 1, networks=0, iterations=1, compute=always)
+    assert seen == [20, 10, *[20] * 10, 10]  # once to try it; 20 real images a class
 
 
 def test_where_the_compiler_fails_the_run_says_so_and_goes_on(digits, make, monkeypatch):
@@ -227,9 +265,10 @@ def test_where_the_compiler_fails_the_run_says_so_and_goes_on(digits, make, monk
 
     monkeypatch.setattr(torch, "compile", compiler)
     said = io.StringIO()
-    small = make("datadam", digits.train, 1, compiled=True, progress=Progress(said))
+    always = Compute(compile="always")
+    small = make("datadam", digits.train, 1, compute=always, progress=Progress(said))
     assert said.getvalue() == (
-        "torch.compile fails here, so it is left out: no working C++ compiler\n"
+        "torch.compile fails here, so it is left out: no working C++ compiler\n" * 2
     )
     assert torch.equal(small.images, make("datadam", digits.train, 1).images)
 
@@ -267,3 +306,39 @@ def test_weights_that_are_kept_are_those_that_are_drawn(digits, make, monkeypatc
     drawn = make("datadam", real, 1)
     monkeypatch.setattr(matching, "KEPT", kept)
     assert torch.equal(make("datadam", real, 1).images, drawn.images)
+
+
+def test_in_bfloat16_the_step_is_that_of_float32_within_its_rounding(digits):
+    config = datadam.Config(network="convnet-d2-w8", real_batch=20)
+    images = torch.randn(10, 2, 1, 8, 8, generator=generator(0))
+    full = objective(digits.train, config).step(images, 0)
+    low = Matching(
+        statistic(config), digits.train, 2, config=config, seed=0,
+        compute=Compute(precision="bfloat16"),
+    ).step(images, 0)  # fmt: skip
+    assert low.gradient.dtype == torch.float32
+    assert not torch.equal(low.gradient, full.gradient)
+    assert low.loss == pytest.approx(full.loss, rel=0.05)
+    assert (low.gradient - full.gradient).norm() < 0.1 * full.gradient.norm()
+
+
+def test_what_is_compiled_goes_by_the_work_of_a_class(digits, monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: seen.append(1) or function)
+
+    def compiled(compute=CPU, **settings):
+        seen.clear()
+        config = datadam.Config(network="convnet-d2-w8", networks=1, **settings)
+        matcher = matching_of(statistic(config), digits.train, config, ipc=1)
+        matcher.compute = compute
+        matcher._compile(print)
+        return len(seen)
+
+    flops = size(parse("convnet-d2-w8"), (1, 8, 8), 10)[1]
+    monkeypatch.setattr(matching, "WORTH_COMPILING", 30 * flops)
+    assert compiled(real_batch=29, iterations=99) == 0
+    assert compiled(real_batch=30, iterations=1) == 1
+    assert compiled(Compute(precision="bfloat16"), real_batch=1, iterations=9) == 0
+    assert compiled(Compute(precision="bfloat16"), real_batch=1, iterations=10) == 1
+    assert compiled(Compute(compile="always"), real_batch=1, iterations=1) == 2
+    assert compiled(Compute(compile="never"), real_batch=30, iterations=99) == 0

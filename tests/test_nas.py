@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from distill import datasets
+from distill.networks import size
+from distill.recipes import Recipe
 from distill.runtime.compute import CPU
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake
-from distill.train import Recipe
 from downstream.nas import engine, proxy, space, trial
 from downstream.nas.search import Engine, Search, Trials
 from downstream.nas.truth import Truth
@@ -64,7 +65,7 @@ def test_the_grid_tries_the_list_in_its_order(trials):
     assert [row["network"] for row in rows] == [str(spec) for spec in SPECS]
     for row, spec in zip(rows, SPECS, strict=True):
         assert row["status"] == "trained" and 0 <= row["accuracy"] <= 100
-        assert (row["parameters"], row["flops"]) == space.size(spec, (1, 8, 8), 10)
+        assert (row["parameters"], row["flops"]) == size(spec, (1, 8, 8), 10)
 
 
 def test_the_order_of_trials_changes_nothing(trials, tmp_path):
@@ -72,6 +73,19 @@ def test_the_order_of_trials_changes_nothing(trials, tmp_path):
     other = Ledger(tmp_path / "other", "digits", trials.ledger.facts)
     reverse = dataclasses.replace(trials, ledger=other).run(grid(SPECS[::-1]))
     assert {row["network"]: row["looks"] for row in reverse} == rows
+
+
+def test_trials_on_two_processes_are_those_on_one(trials, tmp_path, trained):
+    rows = trials.run(grid())
+    first = Ledger(tmp_path / "other", "digits", trials.ledger.facts)
+    first.add(rows[1])
+    both = dataclasses.replace(trials, ledger=first, workers=2)
+    del trained[:]
+    again = both.run(grid())
+    assert trained == [], "none in this process"
+    timeless = [[{**row, "seconds": None} for row in some] for some in (rows, again)]
+    assert timeless[0] == timeless[1] and all(row["seconds"] > 0 for row in again)
+    assert list(first.rows)[0] == str(SPECS[1]) and anew(both).ledger.rows == first.rows
 
 
 def test_finished_trials_are_never_repeated(trials, trained):
@@ -172,7 +186,7 @@ def test_the_cost_is_said_before_it_is_paid(trials, capsys):
 
 
 def test_the_size_of_a_network_is_a_proxy_that_trains_nothing(trained):
-    sizes = [space.size(spec, (1, 8, 8), 10) for spec in SPECS]
+    sizes = [size(spec, (1, 8, 8), 10) for spec in SPECS]
     for column, name in enumerate(proxy.FREE):
         scores = proxy.scores(name, SPECS, shape=(1, 8, 8), classes=10)
         assert scores == [size[column] for size in sizes]

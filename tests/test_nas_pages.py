@@ -11,7 +11,7 @@ from benchmarks.nas import facts, figures, rows
 from benchmarks.nas.page import pages
 from benchmarks.record import Record, read_one
 from benchmarks.schema import Cost, Dataset, Hardware, Making, Provenance, SetUsed
-from distill.train import Recipe
+from distill.recipes import Recipe
 from downstream.nas import space
 
 NAMES = [str(spec) for spec in space.every("laptop")[::18]]

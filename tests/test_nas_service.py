@@ -16,10 +16,10 @@ import pytest
 from distill import datasets
 from distill.methods import random
 from distill.plan import Plan, distill
+from distill.recipes import Recipe
 from distill.runtime.compute import CPU
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake
-from distill.train import Recipe
 from downstream.nas import proxy, service, space, trial
 from downstream.nas.search import Engine, Search, Trials
 

@@ -15,7 +15,7 @@ from benchmarks.continual.page import pages as continual_pages
 from benchmarks.evidence import Run
 from benchmarks.page import markdown
 from benchmarks.record import RESULTS
-from distill.train import Recipe
+from distill.recipes import Recipe
 
 from records import CIFAR10, DIGITS_RECIPE, classification_record, continual_record
 
@@ -298,7 +298,7 @@ def test_classification_shows_what_the_evidence_says_of_the_raw_accuracies():
     assert rows[1]["minus random"] == signed(difference)
     check_numbers(numbers[1], "minus random", difference)
     assert rows[0]["minus random"] == "–"
-    assert "with ZCA" in page.title and "1000 epochs" in page.title
+    assert "with ZCA" in page.title and page.title.endswith("recipe dm (1000 epochs)")
 
 
 def test_the_published_figure_stands_beside_the_same_protocol():
@@ -354,6 +354,7 @@ def test_no_verdict_is_passed_on_other_settings_of_a_method():
         {"recipe": Recipe(epochs=300)},
         {"recipe": Recipe(rate=0.05)},
         {"recipe": Recipe(operations=())},
+        {"recipe": Recipe(cutmix=0.5)},
         {"ipc": 2},
         {"config": {"formation": 2}},
         {"method": "dm"},

@@ -20,10 +20,10 @@ from benchmarks.continual import facts
 from benchmarks.nas import __main__ as nas
 from benchmarks.record import Expired, Record, read, read_one
 from benchmarks.schema import Making
+from distill.recipes import Recipe
 from distill.runtime import identity, registry
 from distill.runtime.flags import cli, parse
 from distill.runtime.mistake import Mistake
-from distill.train import Recipe
 
 from records import EVERY, classification_record, continual_record
 

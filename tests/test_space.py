@@ -6,7 +6,7 @@ from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.space import SimplifiedModelSpace
 
 from distill.architectures.convnet import ConvNet, Spec
-from distill.networks import FAMILIES, parse
+from distill.networks import FAMILIES, parse, size
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
 from downstream.nas import space
@@ -64,19 +64,19 @@ def test_all_networks_and_an_unknown_space():
 
 def test_size_counts_parameters_and_multiply_adds_twice():
     # One convolution of 3x3 from 1 to 8 channels on 8x8, then 8*4*4 features to 10 classes.
-    parameters, flops = space.size(Spec(1, 8, "none", "relu", "avg"), (1, 8, 8), 10)
+    parameters, flops = size(Spec(1, 8, "none", "relu", "avg"), (1, 8, 8), 10)
     assert parameters == (9 * 8 + 8) + (128 * 10 + 10)
     assert flops == 2 * (64 * 9 * 8 + 128 * 10)
 
 
 def test_size_of_a_network_that_shrinks_an_image_to_one_pixel():
-    assert space.size(Spec(4, 8, "instance", "relu", "avg"), (1, 8, 8), 10)[1] > 0
+    assert size(Spec(4, 8, "instance", "relu", "avg"), (1, 8, 8), 10)[1] > 0
 
 
 @pytest.mark.parametrize("family", registry.names(FAMILIES))
 def test_a_network_of_any_family_has_a_size(family):
     spec = registry.load(FAMILIES, family).Spec()
-    parameters, flops = space.size(parse(str(spec)), (3, 32, 32), 10)
-    wider, dearer = space.size(spec, (3, 32, 32), 100)  # 90 rows more in the last linear layer
+    parameters, flops = size(parse(str(spec)), (3, 32, 32), 10)
+    wider, dearer = size(spec, (3, 32, 32), 100)  # 90 rows more in the last linear layer
     features = (wider - parameters) / 90 - 1
     assert features == int(features) > 0 and dearer - flops == 2 * 90 * features

@@ -6,9 +6,13 @@ import pytest
 import torch
 
 from benchmarks.cost import reference
+from distill import train
 from distill.networks import build, parse
+from distill.recipes import Recipe
+from distill.runtime.compute import CPU, Compute
 from distill.runtime.seeding import generator
-from distill.train import Batches, Recipe, accuracy, fit, predictions, streams, training
+from distill.stack import stack
+from distill.train import Batches, accuracy, fit, gradients, predictions, streams, training
 
 
 def networks(count, shape=(1, 8, 8)):
@@ -167,3 +171,43 @@ def test_accuracy_counts_right_answers_in_chunks(digits):
         [r / len(labels) for r in right]
     )
     assert accuracy(nets, images, answers[1])[1] == 1
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch", "layer"])
+def test_a_mini_batch_in_pieces_has_the_gradients_of_the_whole(digits, monkeypatch, norm):
+    """Batch norm keeps its batch: it sees all images at once, or their gradients would differ."""
+    images, labels = sample(digits)
+    spec, sizes = parse(f"convnet-d2-w8-{norm}"), []
+    found = []
+    for most in (2**22, 8 * 64 * 7):
+        monkeypatch.setitem(train.AT_ONCE, "cpu", most)
+        network = build(spec, (1, 8, 8), classes=10, generator=generator(0)).train()
+        network.register_forward_hook(lambda _, given, __: sizes.append(len(given[0])))
+        loss, logits = gradients(stack([network], (1, 8, 8)), images[None], labels[None])
+        grads = torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
+        found.append((loss, logits, grads))
+    for whole, parts in zip(*found, strict=True):
+        assert torch.allclose(whole, parts, rtol=1e-4, atol=1e-5 * float(whole.abs().max()))
+    count = len(images)
+    whole = norm == "batch"
+    assert count % 7 and sizes == [count, *([count] if whole else [7] * (count // 7) + [count % 7])]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_in_bfloat16_gradients_and_weights_stay_float32_and_agree(digits, count):
+    images, labels = sample(digits)
+    found = []
+    for compute in (CPU, Compute(precision="bfloat16")):
+        several = networks(count)
+        model = stack(several, images.shape).train()
+        batch = images.expand(count, *images.shape), labels.expand(count, -1)
+        _, logits = gradients(model, *batch, compute=compute)
+        parameters = list(model.parameters())
+        assert all(p.dtype == p.grad.dtype == torch.float32 for p in parameters)
+        found.append((logits, torch.cat([p.grad.flatten() for p in parameters])))
+    for full, low in zip(*found, strict=True):
+        assert low.dtype == torch.float32 and not torch.equal(full, low)
+        assert (full - low).norm() < 0.05 * full.norm()
+    fit(several, images, labels, recipe=Recipe(epochs=30), seed=0, compute=compute)
+    assert accuracy(several, images, labels, compute=compute).min() > 0.3
+    assert predictions(several, images).dtype == torch.int64

@@ -4,7 +4,7 @@ from typing import Any
 
 from benchmarks import schema
 from benchmarks.schema import Dataset, Making, facts
-from distill.train import Recipe
+from distill.recipes import Recipe
 
 VERSION = 1
 

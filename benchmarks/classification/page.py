@@ -5,8 +5,17 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import beside, evidence
-from benchmarks.evidence import Estimate, Run
+from benchmarks import beside
+from benchmarks.classification import curve
+from benchmarks.classification.rows import (
+    MINUS,
+    accuracy,
+    base,
+    called,
+    minus_reference,
+    numbers,
+    setting,
+)
 from benchmarks.figures import in_order
 from benchmarks.page import (
     Page,
@@ -21,8 +30,6 @@ from benchmarks.page import (
 from benchmarks.record import Record
 from benchmarks.reported import Reported
 
-REFERENCE = "random"
-"""The method that the others are compared with."""
 NOTE = """\
 Test accuracy in percent of fresh networks trained on the small set alone, with its 95 % interval;
 minus random: the paired difference to sets of random images over the same sets' and networks'
@@ -33,15 +40,10 @@ how another set would do. distill s: wall clock to make one set; train s: of all
 
 
 def pages(records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Page]:
-    """A page for each protocol: dataset, network, recipe, ZCA."""
-    named = names_for_people(records, _base)
-    return {name: _page(members, reported) for name, members in named.items()}
-
-
-def _base(record: Record) -> str:
-    parts = ["classification", record.protocol.dataset.name]
-    judged = record.protocol.dataset.judged_on
-    return "-".join([*parts, *([judged] if judged != "test" else [])])
+    """A page for each protocol, and one for those that differ in their epochs alone."""
+    named = names_for_people(records, base)
+    own = {name: _page(members, reported) for name, members in named.items()}
+    return own | curve.pages(records)
 
 
 def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
@@ -52,11 +54,10 @@ def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
     texts = pd.DataFrame([_texts(row) for row in rows]).dropna(axis="columns", how="all")
     table = Table(texts, [record.key for record in records])
     p = records[0].protocol
-    zca = "with ZCA" if p.normalisation["zca"] else "without ZCA"
-    judged = "" if p.dataset.judged_on == "test" else f" (judged on {p.dataset.judged_on} images)"
+    recipe = called(p, p.recipe)
+    epochs = "" if "epoch" in recipe else f" ({p.recipe.epochs} epochs)"
     return Page(
-        title=f"{p.dataset.name}{judged}, {zca}: {p.network} trained on the small set alone, "
-        f"{p.recipe.epochs} epochs",
+        title=f"{setting(p)}, recipe {recipe}{epochs}",
         tables=[table],
         note=f"{NOTE}{beside.NOTE}" if "reported" in texts else NOTE,
         frame=pd.DataFrame([_numbers(row) for row in rows]),
@@ -66,40 +67,17 @@ def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
     )
 
 
-def runs(record: Record) -> list[Run]:
-    """The accuracy of every network."""
-    return [
-        Run(number, 0, network, accuracy)
-        for number, own in enumerate(record.results.accuracies)
-        for network, accuracy in enumerate(own)
-    ]
-
-
-def _difference(record: Record, records: Sequence[Record]) -> Estimate | None:
-    making = record.cell.making
-    if making.method == REFERENCE:
-        return None
-    others = [
-        other
-        for other in records
-        if other.cell.making.method == REFERENCE
-        and (other.cell.making.ipc, other.cell.making.seed) == (making.ipc, making.seed)
-    ]
-    paired = [evidence.paired(runs(record), runs(other)) for other in others]
-    return next((estimate for estimate in paired if estimate is not None), None)
-
-
 def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Any]:
     protocol, making = record.protocol, record.cell.making
-    accuracy = evidence.estimate(runs(record), within=evidence.PERCENT)
+    estimate = accuracy(record)
     return {
         "ipc": making.ipc,
         "method": labels(records)[record.key],
-        "accuracy": accuracy,
-        f"minus {REFERENCE}": _difference(record, records),
+        "accuracy": estimate,
+        MINUS: minus_reference(record, records),
         **beside.columns(
             reported,
-            accuracy,
+            estimate,
             experiment="classification",
             dataset=protocol.dataset,
             making=making,
@@ -117,25 +95,18 @@ def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]
 
 def _texts(row: dict[str, Any]) -> dict[str, Any]:
     """A row as people read it."""
-    accuracy = row["accuracy"]
+    estimate = row["accuracy"]
     shown = {
         "ipc": row["ipc"],
         "method": row["method"],
-        "accuracy": interval(accuracy),
-        f"minus {REFERENCE}": difference(row[f"minus {REFERENCE}"]),
-        "n": counts(accuracy),
+        "accuracy": interval(estimate),
+        MINUS: difference(row[MINUS]),
+        "n": counts(estimate),
     }
     return shown | {name: value for name, value in row.items() if name not in shown}
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:
     """A row of the CSV file: plain numbers."""
-    numbers: dict[str, Any] = {}
-    for name, value in row.items():
-        if name in ("accuracy", f"minus {REFERENCE}"):
-            parts = (value.mean, value.low, value.high) if value else (None, None, None)
-            rounded = (part if part is None else round(part, 3) for part in parts)
-            numbers |= dict(zip((name, f"{name} low", f"{name} high"), rounded, strict=True))
-        else:
-            numbers[name] = value
-    return numbers | {"sets": row["accuracy"].sets, "networks": row["accuracy"].networks}
+    sizes = {"sets": row["accuracy"].sets, "networks": row["accuracy"].networks}
+    return numbers(row, "accuracy", MINUS) | sizes

@@ -15,14 +15,12 @@ from distill.runtime.flags import chosen, configure, differences, parse
 from distill.runtime.mistake import Mistake, one_line
 
 if TYPE_CHECKING:
-    from benchmarks.continual.facts import Results
-    from benchmarks.provenance import Stopwatch
+    from benchmarks.continual.run import Orders
     from benchmarks.record import Record
-    from benchmarks.schema import Provenance, SetUsed
-    from distill.images import Data, ImageSet
+    from benchmarks.schema import Provenance
+    from distill.images import Data
     from distill.plan import Plan
     from distill.runtime.compute import Compute
-    from distill.synthetic import SyntheticSet
     from downstream.continual.protocol import Protocol
 
 PROG = "python -m benchmarks.continual"
@@ -61,6 +59,7 @@ class Continual:
     device: choices.Device = "auto"
     precision: choices.Precision = "auto"
     compile: choices.Compile = "auto"
+    workers: choices.Workers = None
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
     image_size: int | None = None
@@ -91,6 +90,24 @@ class Ready:
     protocol: "Protocol"
     compute: "Compute"
 
+    @property
+    def orders(self) -> "Orders":
+        """What its class orders share."""
+        from benchmarks.continual.run import Orders
+
+        command, protocol = self.command, self.protocol
+        words = (command.dataset, command.buffer, f"ipc{command.ipc}", protocol.strategy)
+        return Orders(
+            real=self.data.train,
+            compute=self.compute,
+            sets=command.out / "sets",
+            plan=self.plan,
+            test=self.data.test,
+            protocol=protocol,
+            logger=command.logger,
+            logs=command.out / "logs" / "-".join([*words, f"seed{command.seed}"]),
+        )
+
 
 def prepare(command: Continual, flags: list[str]) -> Ready:
     """Check the command and load its data.
@@ -101,6 +118,7 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
     from distill.images import Normalisation
     from distill.networks import parse as parse_network
     from distill.plan import Plan
+    from distill.runtime import cores
     from downstream.continual import loggers
     from downstream.continual import protocol as protocols
 
@@ -127,6 +145,7 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
     if command.logger is not None:
         loggers.require(command.logger)
     data, compute = shared.load(command)
+    cores.require(command.workers, compute.device)
     protocols.step_sizes(len(data.train.classes), command.steps)
     return Ready(
         command,
@@ -139,15 +158,20 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
 
 
 def run(ready: Ready, provenance: "Provenance") -> "Record":
-    """Go through all class orders and gather the record."""
+    """Make the sets, go through all class orders and gather the record."""
     from benchmarks.continual import facts
+    from benchmarks.continual.run import results
     from benchmarks.provenance import Stopwatch, cost
     from benchmarks.record import Record
-    from benchmarks.schema import making
+    from benchmarks.schema import making, set_used
+    from distill.runtime.progress import Progress
     from downstream.continual.protocol import VERSION
 
-    protocol, watch = ready.protocol, Stopwatch()
-    results, sets = _orders(ready, watch)
+    protocol, watch, progress = ready.protocol, Stopwatch(), Progress(sys.stderr)
+    measured, sets = results(
+        ready.orders, workers=ready.command.workers, progress=progress, watch=watch
+    )
+    used = [set_used(small) for small in sets]
     return Record(
         kind="continual",
         version=facts.VERSION,
@@ -167,100 +191,15 @@ def run(ready: Ready, provenance: "Provenance") -> "Record":
             orders=protocol.orders,
             networks=protocol.networks,
         ),
-        results=results,
-        sets=sets,
+        results=facts.Results(
+            sizes=[result.sizes for result in measured],
+            matrices=[result.matrices for result in measured],
+            memory_bytes=sum(s.bytes for s in used) // protocol.sets,
+        ),
+        sets=used,
         cost=cost(watch.seconds, ready.compute.device),
         provenance=provenance,
     )
-
-
-def _orders(ready: Ready, watch: "Stopwatch") -> tuple["Results", list["SetUsed"]]:
-    """The accuracies of every class order, and the sets that they used."""
-    from benchmarks.continual.facts import Results
-    from distill.runtime.progress import Progress
-
-    progress = Progress(sys.stderr)
-    progress.say("loading Avalanche, some seconds ...")
-    from downstream.continual import loggers
-    from downstream.continual.run import run_order
-
-    command, protocol = ready.command, ready.protocol
-    sets = Sets(ready, watch)
-    watch.lap("start")
-    progress.start("training", protocol.orders * protocol.steps * protocol.recipe.epochs)
-    orders = []
-    for order in range(protocol.orders):
-        sets.number = protocol.set_number(order)
-        words = (command.dataset, command.buffer, f"ipc{command.ipc}", protocol.strategy)
-        folder = command.out / "logs" / "-".join([*words, f"seed{command.seed}"]) / f"order{order}"
-        with loggers.opened(command.logger, folder) as opened:
-            result = run_order(
-                ready.data,
-                sets.distill,
-                ipc=command.ipc,
-                protocol=protocol,
-                order=order,
-                compute=ready.compute,
-                progress=progress,
-                loggers=opened,
-            )
-        orders.append(result)
-    if command.logger is not None:
-        progress.say(f"logs: {folder.parent}")
-    watch.lap("train")
-    used = sets.used()
-    return (
-        Results(
-            sizes=[result.sizes for result in orders],
-            matrices=[result.matrices for result in orders],
-            memory_bytes=sum(s.bytes for s in used) // protocol.sets,
-        ),
-        used,
-    )
-
-
-class Sets:
-    """Makes a step's images as the set `number`, and remembers what it made."""
-
-    def __init__(self, ready: Ready, watch: "Stopwatch") -> None:
-        from distill.runtime.progress import Progress
-        from distill.runtime.store import Store
-
-        self.ready, self.watch = ready, watch
-        self.number = 0
-        self.progress = Progress(sys.stderr)
-        self.store = Store(ready.command.out / "sets", self.progress.say)
-        self.classes: dict[int, dict[int, SyntheticSet]] = {}
-
-    def distill(self, real: "ImageSet") -> "SyntheticSet":
-        """The small set of the classes in `real`."""
-        from distill.plan import distill
-        from distill.runtime.seeding import derive
-
-        self.watch.lap("train")
-        seed = derive(self.ready.protocol.seed, "set", self.number)
-        small = distill(
-            dataclasses.replace(self.ready.plan, seed=seed),
-            real,
-            compute=self.ready.compute,
-            store=self.store,
-            progress=self.progress,
-        )
-        self.watch.lap("distill")
-        classes = self.classes.setdefault(self.number, {})
-        for label in real.present:
-            classes.setdefault(label, small.only([label]))
-        return small
-
-    def used(self) -> list["SetUsed"]:
-        """What the record says of each set: all its classes by id, as first made."""
-        from benchmarks.schema import set_used
-        from distill.synthetic import merge
-
-        return [
-            set_used(merge([classes[label] for label in sorted(classes)]))
-            for _, classes in sorted(self.classes.items())
-        ]
 
 
 if __name__ == "__main__":

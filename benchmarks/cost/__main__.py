@@ -1,7 +1,7 @@
 """What things cost, measured side by side in one run.
 
-python -m benchmarks.cost                   all of it
-python -m benchmarks.cost --part step       one table
+python -m benchmarks.cost                                all of it
+python -m benchmarks.cost --part step --threads 1 2      one table, on one thread and on two
 """
 
 import dataclasses
@@ -17,19 +17,22 @@ from distill.runtime.flags import chosen, cli
 from distill.runtime.mistake import Mistake, one_line, unknown
 
 if TYPE_CHECKING:
-    import torch
-
+    from benchmarks.cost.settings import Settings
     from benchmarks.record import Record
     from benchmarks.schema import Provenance
 
 PACKAGE = "benchmarks.cost.parts"
 PARTS = registry.names(PACKAGE)
-Part = chosen("Which table; all takes about ten minutes on two cores", "all", *PARTS)
+Part = chosen("Which table; all takes an hour or two on two cores", "all", *PARTS)
+Precision = chosen(
+    "Of the rows; auto has float32, and bfloat16 where the processor multiplies it",
+    *("auto", "float32", "bfloat16"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Time the engine and the libraries around it, and print a table for each part.
+    """Time the engine, the libraries around it and whole commands; print a table for each part.
 
     The engine is timed beside the published algorithm in its published shape and beside its
     convolutions alone; Avalanche and NNI beside the same work without them.
@@ -38,7 +41,16 @@ class Cost:
     part: Part = "all"
     turns: int = 5
     """How often each thing is timed."""
+    precision: Precision = "auto"
+    threads: tuple[int, ...] = ()
+    """Numbers of threads that have rows: 1 and all if not given."""
     device: choices.Device = "cpu"
+    commands: tuple[str, ...] = ()
+    """For the part cell: what to time, e.g. "continual --buffer random --orders 1"."""
+    dataset: str | None = None
+    """Of the part cell's larger commands; the first of ten classes in 32x32 if not given."""
+    data_root: Path = Path("data")
+    """Folder of the images; downloads go there."""
     out: Path = Path("runs")
     """Where the records go."""
 
@@ -52,34 +64,69 @@ def main(args: list[str]) -> None:
         raise Mistake(f"--turns {command.turns}: give 1 or more")
 
     from benchmarks.provenance import provenance
-    from distill.runtime.compute import choose
     from distill.runtime.files import require_writable
 
-    device = choose(command.device)
+    settings = prepare(command)
     require_writable(command.out / "records")
     for part in PARTS if command.part == "all" else [command.part]:
-        begun = provenance("benchmarks.cost", args, device)
-        shared.publish(measure(part, command.turns, device, begun), command.out)
+        begun = provenance("benchmarks.cost", args, settings.device)
+        shared.publish(measure(part, command.precision, settings, begun), command.out)
 
 
-def measure(part: str, turns: int, device: "torch.device", begun: "Provenance") -> "Record":
-    """The record of one part, measured now."""
+def prepare(command: Cost) -> "Settings":
+    """What the parts are measured with.
+
+    Raises:
+        Mistake: no such device, precision or dataset.
+    """
+    from benchmarks.cost import settings
+    from distill.runtime.compute import choose
+
+    device = choose(command.device)
+    if command.dataset is not None:
+        registry.require("distill.datasets", command.dataset)
+    return settings.Settings(
+        turns=command.turns,
+        device=device,
+        precisions=settings.precisions(command.precision, device),
+        threads=settings.threads(command.threads),
+        commands=command.commands,
+        dataset=command.dataset,
+        data_root=command.data_root,
+    )
+
+
+def measure(part: str, precision: str, settings: "Settings", begun: "Provenance") -> "Record":
+    """The record of one part, measured now; precision: as given with --precision."""
     from benchmarks.cost import facts
+    from benchmarks.cost.settings import left_out
     from benchmarks.provenance import Stopwatch, cost
     from benchmarks.record import Record
 
     module, watch = importlib.import_module(f"{PACKAGE}.{part}"), Stopwatch()
-    rows = module.rows(turns, device)
+    if getattr(module, "ONCE", False):
+        settings = dataclasses.replace(settings, turns=1)
+    rows = module.rows(settings)
     watch.lap("measure")
+    note = module.NOTE
+    if any("precision" in row for row in rows):
+        note += left_out(precision, settings.device)
     return Record(
         kind="cost",
         version=facts.VERSION,
         label=part,
-        protocol=facts.Protocol(part=part, device=str(device), threads=begun.hardware.threads),
-        cell=facts.Cell(turns=turns),
-        results=facts.Results(title=module.TITLE, note=module.NOTE, rows=rows),
+        protocol=facts.Protocol(
+            part=part, device=str(settings.device), threads=settings.threads[-1]
+        ),
+        cell=facts.Cell(
+            turns=settings.turns,
+            precisions=settings.precisions,
+            threads=settings.threads,
+            commands=settings.commands,
+        ),
+        results=facts.Results(title=module.TITLE, note=note, rows=rows),
         sets=[],
-        cost=cost(watch.seconds, device),
+        cost=cost(watch.seconds, settings.device),
         provenance=begun,
     )
 

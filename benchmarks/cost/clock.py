@@ -63,13 +63,17 @@ class Moments(Progress):
 
 
 @contextlib.contextmanager
-def computing(device: torch.device, shape: Sequence[int]) -> Iterator[Compute]:
-    """As a command computes on images of `shape`; the number of threads is put back at the end."""
+def computing(compute: Compute) -> Iterator[None]:
+    """As `compute` says; the number of threads is put back at the end.
+
+    What was compiled before is let go: torch compiles a function a few times at most and then
+    leaves it as it is.
+    """
     threads = torch.get_num_threads()
-    compute = Compute.of(str(device), shape)
+    torch.compiler.reset()
     compute.enter()
     try:
-        yield compute
+        yield
     finally:
         torch.set_num_threads(threads)
 
@@ -84,9 +88,14 @@ def usual_memory() -> Iterator[None]:
         keep_memory()
 
 
-def milliseconds(times: Sequence[float], steps: int = 1) -> float:
-    """The median, for each of `steps`."""
-    return round(1000 * statistics.median(times) / steps, 2)
+def seconds(times: Sequence[float], steps: float = 1) -> float:
+    """The median, for each of `steps`, to four digits."""
+    return float(f"{statistics.median(times) / steps:.4g}")
+
+
+def milliseconds(times: Sequence[float], steps: float = 1) -> float:
+    """The median, for each of `steps`, to four digits."""
+    return seconds(times, steps / 1000)
 
 
 def ratio(slower: Sequence[float], faster: Sequence[float]) -> float:

@@ -3,7 +3,7 @@
 from benchmarks import schema
 from benchmarks.schema import facts
 
-VERSION = 1
+VERSION = 2
 
 
 @facts
@@ -11,20 +11,27 @@ class Protocol:
     """What is measured and on what.
 
     Attributes:
-        part: of `benchmarks/cost/parts`. device: of torch. threads: that the run had.
+        part: of `benchmarks/cost/parts`. device: of torch. threads: the most that a row had.
     """
 
     part: str
     device: str
     threads: int
-    precision: str = "float32"
 
 
 @facts
 class Cell:
-    """turns: how often each thing was timed."""
+    """How it was measured; what a row was measured with stands in its columns.
+
+    Attributes:
+        turns: how often each thing was timed. precisions, threads: that have rows.
+        commands: that were asked for in the place of a part's own.
+    """
 
     turns: int
+    precisions: tuple[str, ...] = ()
+    threads: tuple[int, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 @facts

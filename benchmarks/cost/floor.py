@@ -1,125 +1,246 @@
 """The floor: the convolutions of a step and nothing else.
 
-The same layers as in the engine, on as many images at a time, forward and, where the engine needs
-it, back; no norm, activation, pooling, augmentation or optimiser.
+The same layers as the network's, on as many images at a time as the suite passes through it,
+forward and, where the step needs it, back; no norm, activation, pooling, augmentation, optimiser or
+autograd. Each runs in the fastest layout and, at a lower precision, the faster precision.
 """
 
-import math
-from collections.abc import Callable, Iterable
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.cost.work import Pieces, Shape
-from distill.architectures.convnet import Spec
+from benchmarks.cost.clock import take_turns, timed
+from distill.runtime.compute import BFLOAT16, FLOAT32, Compute
 from distill.runtime.seeding import generator
+
+PLAIN, LAST, PACKED = "contiguous", "channels last", "packed weights"
+LAYOUTS = (PLAIN, LAST, PACKED)
+"""PACKED: weights laid out beforehand for the CPU's library; forward alone."""
+TYPES = {FLOAT32: torch.float32, BFLOAT16: torch.bfloat16}
+TRIES = 3
+"""How often each layout is timed before the fastest is chosen."""
+
+Work = Callable[[], object]
 
 
 class Layer(NamedTuple):
-    """A 3x3 convolution: channels in and out, and the pixels of its maps."""
+    """A convolution of a network.
 
-    inputs: int
-    outputs: int
-    height: int
-    width: int
+    Attributes:
+        inputs: [C, H, W] that it is given. weight: [O, C / groups, h, w].
+        stride, padding, dilation: down and across.
+    """
+
+    inputs: tuple[int, ...]
+    weight: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+
+    def grouped(self, count: int) -> "Layer":
+        """So many side by side, as in `distill.stack.Grouped`."""
+        inputs, weight = (count * self.inputs[0], *self.inputs[1:]), self.weight
+        return self._replace(
+            inputs=inputs, weight=(count * weight[0], *weight[1:]), groups=count * self.groups
+        )
 
 
-def layers(spec: Spec, shape: Shape) -> list[Layer]:
-    """The convolutions of a ConvNet on images of `shape`."""
-    channels, height, width = shape
-    own = []
-    for _ in range(spec.depth):
-        own.append(Layer(channels, spec.width, height, width))
-        channels = spec.width
-        if spec.pooling != "none" and min(height, width) >= 2:
-            height, width = height // 2, width // 2
+class Pieces(NamedTuple):
+    """How many images pass through a network at a time, and how often in one step.
+
+    Attributes:
+        forward: of pieces that only go forward, by their number of images. both: that go back too.
+    """
+
+    forward: Mapping[int, int]
+    both: Mapping[int, int]
+
+
+class Task(NamedTuple):
+    """A layer on so many images; gradients: of its input, its weights, its bias."""
+
+    layer: Layer
+    images: int
+    gradients: tuple[bool, bool, bool] = (False, False, False)
+
+    @property
+    def flops(self) -> int:
+        """A multiply-add counts as two; a gradient takes as many as the way forward."""
+        layer = self.layer
+        image, weight = (
+            torch.empty(shape, device="meta") for shape in ((1, *layer.inputs), layer.weight)
+        )
+        how = layer.stride, layer.padding, layer.dilation, layer.groups
+        maps = torch.conv2d(image, weight, None, *how)
+        ways = 1 + sum(self.gradients[:2])
+        return 2 * ways * self.images * maps.numel() * weight[0].numel()
+
+
+PIXELS = (True, False, False)
+"""Back to the input alone."""
+
+
+@torch.no_grad()
+def layers(network: nn.Module, shape: Sequence[int]) -> list[Layer]:
+    """The convolutions that a network runs on images of `shape` (C, H, W), in their order."""
+    own: list[Layer] = []
+
+    def note(module: nn.Conv2d, given: tuple[Tensor], output: Tensor) -> None:
+        inputs, weight = tuple(given[0].shape[1:]), tuple(module.weight.shape)
+        how = module.stride, module.padding, module.dilation, module.groups
+        own.append(Layer(inputs, weight, *how))
+
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    hooks = [module.register_forward_hook(note) for module in convolutions]
+    try:
+        network(torch.zeros(2, *shape).to(next(network.parameters())))
+    finally:
+        for hook in hooks:
+            hook.remove()
     return own
 
 
-def multiply_adds(spec: Spec, shape: Shape, images: int) -> int:
-    """Of the convolutions, forward; back to their input takes as many again."""
-    return images * sum(9 * math.prod(layer) for layer in layers(spec, shape))
+class _Seen(TorchDispatchMode):
+    """Counts convolutions by how many images they are given, forward and back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forward, self.back = Counter[int](), Counter[int]()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        if func is torch.ops.aten.convolution.default:
+            self.forward[len(args[0])] += 1
+        if func is torch.ops.aten.convolution_backward.default:
+            self.back[len(args[1])] += 1
+        return func(*args, **(kwargs or {}))
 
 
-def moved(spec: Spec, shape: Shape, images: int) -> int:
-    """Bytes of the activations in float32, each block's written and read once."""
-    maps = sum(layer.outputs * layer.height * layer.width for layer in layers(spec, shape))
-    return 2 * 4 * maps * images
+def pieces(work: Work, layers: int) -> Pieces:
+    """Those of a step that is not compiled, noted while it runs.
+
+    Args:
+        layers: that each piece passes through, on whatever network.
+    """
+    with _Seen() as seen:
+        work()
+    passes = Counter[int](), Counter[int]()
+    for count, counted in zip(passes, (seen.forward - seen.back, seen.back), strict=True):
+        for images, times in counted.items():
+            assert times % layers == 0, "a piece passes through every layer"
+            count[images] = times // layers
+    return Pieces(*passes)
 
 
-class Convolution:
-    """One layer on random numbers, for batches of the sizes given.
+@dataclasses.dataclass(frozen=True)
+class Floor:
+    """The convolutions of one step, to be called.
 
-    With `groups` it is that many networks side by side, as in `distill.stack.Grouped`.
+    Attributes:
+        passes: how often, and those of one piece from the first layer to the last.
+        flops: of all of them; a multiply-add counts as two.
     """
 
-    def __init__(
-        self, layer: Layer, batches: Iterable[int], *, device: torch.device, groups: int = 1
-    ) -> None:
-        self.groups = groups
-        self.weight = _random(groups * layer.outputs, layer.inputs, 3, 3).to(device)
-        self.bias = _random(groups * layer.outputs).to(device)
-        pixels = layer.height, layer.width
-        self.inputs = {n: _random(n, groups * layer.inputs, *pixels).to(device) for n in batches}
-        self.gradients = {
-            n: _random(n, groups * layer.outputs, *pixels).to(device) for n in self.inputs
-        }
+    passes: Sequence[tuple[int, Sequence[Work]]]
+    flops: int
 
-    def forward(self, batch: int) -> Tensor:
-        """For `batch` images."""
-        return F.conv2d(self.inputs[batch], self.weight, self.bias, padding=1, groups=self.groups)
+    def __call__(self) -> None:
+        """Run them."""
+        for times, works in self.passes:
+            for _ in range(times):
+                for work in works:
+                    work()
 
-    def both(self, batch: int, *, weights: bool, images: bool) -> None:
-        """Forward and back: to the weights, to the layer's input, or to both."""
-        self.weight.requires_grad_(weights)
-        self.bias.requires_grad_(weights)
-        self.inputs[batch].requires_grad_(images)
-        wanted = [self.inputs[batch]] if images else []
-        wanted += [self.weight, self.bias] if weights else []
-        torch.autograd.grad(self.forward(batch), wanted, self.gradients[batch])
+
+def matching(layers: Sequence[Layer], pieces: Pieces, compute: Compute) -> Floor:
+    """Of a matching step: real images forward, synthetic images forward and back to the pixels."""
+    forward = [Task(layer, images) for images in pieces.forward for layer in layers]
+    both = [Task(layer, images, PIXELS) for images in pieces.both for layer in layers]
+    return _floor([*forward, *both], pieces, compute)
+
+
+def training(layers: Sequence[Layer], pieces: Pieces, compute: Compute) -> Floor:
+    """Of a training step: forward, back to the weights and, but for the first layer, to the input.
+
+    Args:
+        layers: grouped where several networks are trained side by side.
+        pieces: of all networks where they come one after the other.
+    """
+    assert not pieces.forward, "in training all go back"
+    tasks = [
+        Task(layer, images, (place > 0, True, True))
+        for images in pieces.both
+        for place, layer in enumerate(layers)
+    ]
+    return _floor(tasks, pieces, compute)
+
+
+def _floor(tasks: Sequence[Task], pieces: Pieces, compute: Compute) -> Floor:
+    """Of the tasks of every size of pieces, in the order of `pieces`."""
+    times = [*pieces.forward.values(), *pieces.both.values()]
+    layers = len(tasks) // len(times)
+    passes, flops = [], 0
+    for number, count in enumerate(times):
+        own = tasks[number * layers : (number + 1) * layers]
+        passes.append((count, [fastest(task, compute) for task in own]))
+        flops += count * sum(task.flops for task in own)
+    return Floor(passes, flops)
+
+
+def fastest(task: Task, compute: Compute) -> Work:
+    """A convolution in the layout and precision in which it is fastest here and now."""
+    types = [torch.float32, *{TYPES[compute.precision]} - {torch.float32}]
+    works = [
+        convolution(task, layout, kind, compute.device)
+        for layout in LAYOUTS
+        for kind in types
+        if layout != PACKED or _packs(task, kind, compute.device)
+    ]
+    times = take_turns([timed(work) for work in works], TRIES)
+    return min(zip(times, works, strict=True), key=lambda pair: min(pair[0]))[1]
+
+
+def _packs(task: Task, kind: torch.dtype, device: torch.device) -> bool:
+    """Whether weights can be packed."""
+    if any(task.gradients) or device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    return kind == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def convolution(task: Task, layout: str, kind: torch.dtype, device: torch.device) -> Work:
+    """A layer on random numbers: forward, and back to the gradients that are asked for."""
+    layer = task.layer
+    dense = torch.contiguous_format if layout == PLAIN else torch.channels_last
+    images = _random(task.images, *layer.inputs).to(device, kind, memory_format=dense)
+    weight = _random(*layer.weight).to(device, kind, memory_format=dense)
+    bias = _random(len(weight)).to(device, kind)
+    stride, padding, dilation = map(list, (layer.stride, layer.padding, layer.dilation))
+    if layout == PACKED:
+        how = padding, stride, dilation, layer.groups
+        packed = torch._C._nn.mkldnn_reorder_conv2d_weight(
+            weight.to_mkldnn(), *how, list(images.shape)
+        )
+        pointwise = torch.ops.mkldnn._convolution_pointwise
+        return functools.partial(pointwise, images, packed, bias, *how, "none", [], "")
+    how = stride, padding, dilation, False, [0, 0], layer.groups
+    forward = functools.partial(torch.convolution, images, weight, bias, *how)
+    if not any(task.gradients):
+        return forward
+    mask = list(task.gradients)
+    gradient = forward()  # random numbers, in the layout that the convolution gives
+
+    def both() -> None:
+        forward()
+        torch.ops.aten.convolution_backward(gradient, images, weight, [len(weight)], *how, mask)
+
+    return both
 
 
 def _random(*shape: int) -> Tensor:
     return torch.randn(shape, generator=generator(0, "floor", *shape))
-
-
-def matching(
-    spec: Spec, shape: Shape, pieces: Pieces, device: torch.device
-) -> Callable[[], object]:
-    """Of a matching step: real images forward, synthetic images forward and back to the pixels."""
-    batches = {*pieces.real, *pieces.synthetic}
-    own = [Convolution(layer, batches, device=device) for layer in layers(spec, shape)]
-
-    def work() -> None:
-        with torch.no_grad():
-            for batch in pieces.real:
-                for convolution in own:
-                    convolution.forward(batch)
-        for batch in pieces.synthetic:
-            for convolution in own:
-                convolution.both(batch, weights=False, images=True)
-
-    return work
-
-
-def training(
-    spec: Spec, shape: Shape, batch: int, device: torch.device, *, networks: int, grouped: bool
-) -> Callable[[], object]:
-    """Of a training step of several networks on `batch` images each.
-
-    Forward, back to the weights and, but for the first layer, back to the input; side by side in
-    grouped convolutions or one network after the other.
-    """
-    groups = networks if grouped else 1
-    own = [
-        Convolution(layer, [batch], device=device, groups=groups) for layer in layers(spec, shape)
-    ]
-
-    def work() -> None:
-        for _ in range(networks // groups):
-            for place, convolution in enumerate(own):
-                convolution.both(batch, weights=True, images=place > 0)
-
-    return work

@@ -31,13 +31,25 @@ def _page(record: Record) -> Page:
     drawn = set(figures.COLUMNS) <= set(frame.columns)
     return Page(
         title=results.title,
-        tables=[Table(frame)],
+        tables=[Table(_read(frame))],
         note=f"{results.note}\n{_where(record)}",
         frame=frame,
-        summary=[Table(frame)],
+        summary=[Table(_read(frame))],
         drawings={"": Drawing(figures.cost_growth, frame, results.title)} if drawn else {},
         commands=made_with([record]),
     )
+
+
+def _read(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as people read it: three digits, since costs are from 0.02 to 2,000."""
+    return frame.apply(lambda own: own.map(_digits) if own.dtype.kind == "f" else own)
+
+
+def _digits(number: float) -> str:
+    """`0.0312`, `6.33`, `42.0`, `1280`."""
+    if abs(number) >= 100 or number == 0:
+        return f"{number:.0f}"
+    return f"{number:#.3g}"
 
 
 def _where(record: Record) -> str:

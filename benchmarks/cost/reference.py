@@ -15,8 +15,9 @@ from distill.augment import augment, draw
 from distill.images import ImageSet
 from distill.matching import Config
 from distill.networks import build, parse
+from distill.recipes import Recipe
 from distill.runtime.seeding import generator
-from distill.train import Batches, Recipe, set_rate, streams
+from distill.train import Batches, set_rate, streams
 
 
 def loss(images: Tensor, real: ImageSet, config: Config, *, seed: int = 0, step: int = 0) -> Tensor:

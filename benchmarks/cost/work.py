@@ -4,18 +4,17 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from benchmarks.cost import reference
+from benchmarks.cost import floor, reference
 from benchmarks.cost.clock import usual_memory
 from distill import learn
 from distill.images import About, ImageSet, Normalisation
-from distill.matching import Matching, Vectors
+from distill.matching import Matching
 from distill.methods import datadam
-from distill.networks import Network
+from distill.runtime.compute import Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 
@@ -42,16 +41,9 @@ class Size:
         """The real images: noise."""
         return noise_images(self.shape, self.classes, max(self.real, self.ipc))
 
-    def config(self, *, compiled: bool = False) -> datadam.Config:
+    def config(self) -> datadam.Config:
         """DataDAM's configuration."""
-        return datadam.Config(network=self.network, real_batch=self.real, compiled=compiled)
-
-
-class Pieces(NamedTuple):
-    """How many images pass through the network at a time in one step."""
-
-    real: list[int]
-    synthetic: list[int]
+        return datadam.Config(network=self.network, real_batch=self.real)
 
 
 def noise_images(shape: Shape, classes: int, per_class: int) -> ImageSet:
@@ -69,17 +61,28 @@ def first_images(size: Size, real: ImageSet, device: torch.device) -> Tensor:
     return learn.first_images(real, size.ipc, config=size.config(), seed=0).to(device)
 
 
-def step(size: Size, device: torch.device, *, compiled: bool = False) -> Callable[[], object]:
-    """A matching step of ours, to be called; `compiled` as with --method.compiled."""
-    config, real = size.config(compiled=compiled), size.images()
-    statistic = functools.partial(datadam.statistic, config=config)
-    objective = Matching(statistic, real, config, 0, device)
+def matching(size: Size, compute: Compute) -> Matching:
+    """The objective of a matching step of ours."""
+    config = size.config()
+    return Matching(
+        functools.partial(datadam.statistic, config=config),
+        size.images(),
+        size.ipc,
+        config=config,
+        seed=0,
+        compute=compute,
+    )
+
+
+def step(size: Size, compute: Compute) -> Callable[[], object]:
+    """A matching step of ours, to be called; what is compiled is so already."""
+    objective = matching(size, compute)
     objective.prepare(Progress(sys.stderr))
-    return functools.partial(objective.step, first_images(size, real, device), 0)
+    return functools.partial(objective.step, first_images(size, objective.real, compute.device), 0)
 
 
 def reference_step(size: Size, device: torch.device) -> Callable[[], object]:
-    """The same in its published shape."""
+    """The same in its published shape, in float32."""
     config, real = size.config(), size.images()
     images = first_images(size, real, device).requires_grad_()
 
@@ -91,13 +94,8 @@ def reference_step(size: Size, device: torch.device) -> Callable[[], object]:
     return work
 
 
-def pieces(size: Size, device: torch.device) -> Pieces:
-    """The pieces of our matching step, noted in one."""
-    config, real, noted = size.config(), size.images(), Pieces([], [])
-
-    def statistic(network: Network, images: Tensor) -> list[Vectors]:
-        (noted.synthetic if images.requires_grad else noted.real).append(len(images))
-        return datadam.statistic(network, images, config=config)
-
-    Matching(statistic, real, config, 0, device).step(first_images(size, real, device), 0)
-    return noted
+def floor_of_step(size: Size, compute: Compute) -> floor.Floor:
+    """The convolutions of our matching step alone, in the same pieces."""
+    plain = dataclasses.replace(compute, compile="never")
+    layers = floor.layers(matching(size, plain).network, size.shape)
+    return floor.matching(layers, floor.pieces(step(size, plain), len(layers)), compute)

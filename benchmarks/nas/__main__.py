@@ -41,6 +41,7 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
     """
     from benchmarks.nas import truth
     from benchmarks.nas.run import Ready
+    from distill.runtime import cores
     from downstream.nas import proxy
 
     about = shared.about(command)
@@ -51,6 +52,7 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
     require_strategy(command)
     engine = checked_engine(command)
     data, compute = shared.load(command)
+    cores.require(command.workers, compute.device)
     settings = proxy.whole_settings(
         data,
         dataset=command.dataset,

@@ -35,7 +35,7 @@ class Nas:
     trials: int | None = None
     """How many networks a search tries; 40 if not given."""
     engine: str = "in-process"
-    """in-process (one trial after the other), or service (NNI's training service)."""
+    """in-process (on as many processes as pay), or service (NNI's training service)."""
     engine_config: Path | None = None
     """NNI's own configuration file, for a remote or Kubernetes service."""
     concurrency: int = 2
@@ -51,6 +51,7 @@ class Nas:
     device: choices.Device = "auto"
     precision: choices.Precision = "auto"
     compile: choices.Compile = "auto"
+    workers: choices.Workers = None
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
     image_size: int | None = None

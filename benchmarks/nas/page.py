@@ -23,7 +23,7 @@ from benchmarks.nas.rows import (
 from benchmarks.page import Drawing, Page, Table, difference, interval, made_with, names_for_people
 from benchmarks.record import Record
 from benchmarks.reported import Reported
-from distill.train import Recipe
+from distill.recipes import Recipe
 
 WHOLE = dict.fromkeys(("steps", "parameters", "kFLOPs", "n, top 20 %"), "Int64")
 """Columns of whole numbers, of which some rows have none."""

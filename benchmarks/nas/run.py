@@ -13,6 +13,7 @@ from benchmarks.provenance import cost
 from benchmarks.record import Record
 from benchmarks.schema import Provenance, making, set_used
 from distill.images import Data
+from distill.networks import size
 from distill.plan import Plan, distill
 from distill.runtime.compute import Compute
 from distill.runtime.ledger import Ledger
@@ -122,7 +123,7 @@ def _counted(ready: Ready, search: Search) -> Rows:
     rows = []
     scores = proxy.scores(ready.proxy, search.networks, shape=shape, classes=classes)
     for spec, score in zip(search.networks, scores, strict=True):
-        parameters, flops = space.size(spec, shape, classes)
+        parameters, flops = size(spec, shape, classes)
         rows.append(
             {
                 "network": str(spec),
@@ -181,6 +182,7 @@ def _trials(ready: Ready, settings: Settings, small: SyntheticSet | None, name: 
         ledger=Ledger(folder, f"{ready.data.train.name}-{name}", settings.identity()),
         engine=ready.engine,
         classes=len(ready.data.train.classes),
+        workers=ready.command.workers,
     )
 
 

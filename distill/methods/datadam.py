@@ -7,6 +7,7 @@ from torch import Tensor
 
 from distill import learn, matching, presets
 from distill.attention import attention
+from distill.checkpoints import NONE, Checkpoints
 from distill.images import About, ImageSet
 from distill.matching import Vectors, match
 from distill.methods.dm import laptop
@@ -83,6 +84,7 @@ def distill(
     seed: int,
     compute: Compute,
     progress: Progress,
+    checkpoints: Checkpoints = NONE,
 ) -> Tensor:
     """Learn `ipc` images of every class present; see `distill.matching.match`."""
     return match(
@@ -93,4 +95,5 @@ def distill(
         seed=seed,
         compute=compute,
         progress=progress,
+        checkpoints=checkpoints,
     )

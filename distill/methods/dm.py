@@ -6,6 +6,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from distill import presets
+from distill.checkpoints import NONE, Checkpoints
 from distill.images import About, ImageSet
 from distill.matching import Config as Config
 from distill.matching import Vectors, match
@@ -62,6 +63,7 @@ def distill(
     seed: int,
     compute: Compute,
     progress: Progress,
+    checkpoints: Checkpoints = NONE,
 ) -> Tensor:
     """Learn `ipc` images of every class present; see `distill.matching.match`."""
     return match(
@@ -72,4 +74,5 @@ def distill(
         seed=seed,
         compute=compute,
         progress=progress,
+        checkpoints=checkpoints,
     )

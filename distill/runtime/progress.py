@@ -1,6 +1,7 @@
 """Live progress with an estimate of the time left, on a terminal and in a log file alike."""
 
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 
@@ -28,6 +29,7 @@ class Progress:
     def start(self, stage: str, total: int) -> None:
         """Begin `stage`, of `total` steps."""
         self.stage, self.total, self.done = stage, total, 0
+        self.ahead = 0.0  # parts of steps that are under way
         self.began = self.shown = time.monotonic()
 
     def advance(self, steps: int = 1, note: str = "") -> None:
@@ -40,8 +42,9 @@ class Progress:
         self.shown = now
         spent = now - self.began
         line = f"{self.stage}  {self.done}/{self.total}  {clock(spent)}"
-        if self.done:
-            left = spent / self.done * max(self.total - self.done, 0)
+        done = self.done + self.ahead
+        if done:
+            left = spent / done * max(self.total - done, 0)
             line += f", {clock(left)} left"
         line += f"  {note}"
         if self.terminal:
@@ -57,3 +60,55 @@ class Progress:
             self.stream.write(("\n" if self.width else "") + text + "\n")
             self.stream.flush()
             self.width = 0
+
+
+class Together:
+    """One line for all of several jobs, of which some are under way at the same time."""
+
+    def __init__(self, progress: Progress, what: str, jobs: int) -> None:
+        """Begin the stage `what` of so many jobs."""
+        self.progress = progress
+        self.jobs: dict[int, tuple[str, int, int, str]] = {}
+        progress.start(what, jobs)
+
+    def take(self, job: int, stage: str, done: int, total: int, note: str) -> None:
+        """The job number `job` has done so many of the steps of its own `stage`."""
+        self.jobs[job] = stage, done, total, note
+        self._show(0)
+
+    def finish(self, job: int) -> None:
+        """The job number `job` is done."""
+        self.jobs.pop(job, None)
+        self._show(1)
+
+    def _show(self, steps: int) -> None:
+        jobs = [self.jobs[number] for number in sorted(self.jobs)]
+        self.progress.ahead = sum(min(done / max(total, 1), 1) for _, done, total, _ in jobs)
+        words = [f"{stage} {done}/{total}" for stage, done, total, _ in jobs]
+        note = jobs[0][-1] if len(jobs) == 1 else ""
+        self.progress.advance(steps, note=f"{', '.join(words)} {note}".strip())
+
+
+class Forward(Progress):
+    """The progress of one job, for those who show it: a few times a second at most.
+
+    `take` is told the stage, its steps done and in total, and the note; `say` the lines.
+    """
+
+    def __init__(
+        self, take: Callable[[str, int, int, str], None], say: Callable[[str], None]
+    ) -> None:
+        super().__init__()
+        self._take, self._say, self.every = take, say, 0.3
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """`steps` more are done."""
+        self.done += steps
+        now = time.monotonic()
+        if now - self.shown >= self.every:
+            self.shown = now
+            self._take(self.stage, self.done, self.total, note)
+
+    def say(self, text: str) -> None:
+        """Have one line written."""
+        self._say(text)

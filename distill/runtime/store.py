@@ -137,6 +137,10 @@ class Store:
         held = {"identity": identity.plain(facts), "facts": dict(about)}
         write(self.path(name, kind, facts), tensors, held)
 
+    def drop(self, name: str, kind: str, facts: identity.Facts) -> None:
+        """Delete a piece that is needed no more, if it is there."""
+        self.path(name, kind, facts).unlink(missing_ok=True)
+
 
 def refused(path: Path, error: ValueError, *, what: str, mend: str) -> Mistake:
     """The `Mistake` for a file of a user's that `read` refused."""

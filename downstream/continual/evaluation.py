@@ -12,6 +12,7 @@ from torch import Tensor
 
 from distill import train
 from distill.images import ImageSet
+from distill.runtime.compute import Compute
 from downstream.continual._avalanche import CLExperience, MetricValue, Naive, PluginMetric
 from downstream.continual.metrics import Matrix
 
@@ -27,11 +28,11 @@ class Accuracies(PluginMetric):
     Avalanche: the first accuracy minus the last.
     """
 
-    def __init__(self, test: ImageSet, device: torch.device) -> None:
+    def __init__(self, test: ImageSet, compute: Compute) -> None:
         super().__init__()
-        self.labels = test.labels
-        self.images = test.images.to(device)
-        self.normalisation = test.normalisation.to(device)
+        self.labels, self.compute = test.labels, compute
+        self.images = test.images.to(compute.device)
+        self.normalisation = test.normalisation.to(compute.device)
         self.reset()
 
     def reset(self) -> None:
@@ -55,7 +56,10 @@ class Accuracies(PluginMetric):
         seen = _among(self.labels, *strategy.current_eval_stream)
         parts = self.images[seen.to(self.images.device)].split(AT_ONCE)
         predicted = [
-            train.predictions(strategy.model.networks, self.normalisation(part)) for part in parts
+            train.predictions(
+                strategy.model.networks, self.normalisation(part), compute=self.compute
+            )
+            for part in parts
         ]
         self.seen = self.labels[seen]
         self.right = torch.cat(predicted, 1) == self.seen
@@ -106,8 +110,13 @@ class Training(PluginMetric):
         self.reset()
 
     def after_training_iteration(self, strategy: Naive) -> None:
-        """Count a mini-batch [K, B]; its loss is a mean over B, summed over K."""
+        """Count a mini-batch [K, B]; its loss is a mean over B, summed over K.
+
+        A mixed image counts as what most of it is.
+        """
         labels = strategy.mb_y
+        if labels.is_floating_point():
+            labels = labels.argmax(-1)
         self.images += labels.numel()
         self.right = self.right.to(labels.device)
         self.right += (strategy.mb_output.argmax(-1) == labels).sum()

@@ -6,8 +6,8 @@ import numpy as np
 
 from distill import presets
 from distill.images import About
+from distill.recipes import Recipe
 from distill.runtime.mistake import Mistake, unknown
-from distill.train import Recipe
 
 VERSION = 1
 """Raised when the same protocol comes to give other figures."""

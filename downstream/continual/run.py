@@ -3,19 +3,17 @@
 import warnings
 from collections.abc import Sequence
 
-import torch
-
 from distill import train
 from distill.images import Data
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.progress import Progress
-from downstream.continual._avalanche import BaseLogger, EvaluationPlugin, Naive
+from downstream.continual._avalanche import BaseLogger, EvaluationPlugin
 from downstream.continual.buffer import Distill, DistilledBuffer
 from downstream.continual.data import class_incremental
 from downstream.continual.evaluation import Accuracies, Training
 from downstream.continual.metrics import OrderResult
 from downstream.continual.protocol import Protocol
-from downstream.continual.strategies import PLUGINS, Rehearsal
+from downstream.continual.strategies import PLUGINS, InPieces, Rehearsal
 
 
 def run_order(
@@ -52,9 +50,9 @@ def run_order(
     plugin = PLUGINS[protocol.strategy](
         buffer, protocol, order=order, progress=progress or Progress()
     )
-    accuracies = Accuracies(data.test, compute.device)
+    accuracies = Accuracies(data.test, compute)
     evaluator = _evaluator(accuracies, loggers)
-    strategy = _fine_tuning(plugin, evaluator, device=compute.device)
+    strategy = _fine_tuning(plugin, evaluator, compute=compute)
     for step, experience in enumerate(benchmark.train_stream):
         strategy.train(experience, eval_streams=[])
         strategy.eval(benchmark.test_stream[: step + 1])
@@ -70,16 +68,18 @@ def _evaluator(accuracies: Accuracies, loggers: Sequence[BaseLogger]) -> Evaluat
         return EvaluationPlugin(*metrics, loggers=list(loggers), collect_all=False)
 
 
-def _fine_tuning(plugin: Rehearsal, evaluator: EvaluationPlugin, *, device: torch.device) -> Naive:
+def _fine_tuning(plugin: Rehearsal, evaluator: EvaluationPlugin, *, compute: Compute) -> InPieces:
     """Avalanche's plain fine-tuning, made into a rehearsal strategy by `plugin`."""
-    recipe, networks = plugin.protocol.recipe, plugin.networks(device)
-    return Naive(
+    recipe, networks = plugin.protocol.recipe, plugin.networks(compute.device)
+    strategy = InPieces(
         model=networks,
         optimizer=recipe.optimiser(networks),
         criterion=train.cross_entropy,
         train_mb_size=recipe.batch,
         train_epochs=recipe.epochs,
-        device=device,
+        device=compute.device,
         plugins=[plugin],
         evaluator=evaluator,
     )
+    strategy.compute = compute
+    return strategy

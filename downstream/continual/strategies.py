@@ -8,6 +8,7 @@ from torch import Tensor
 from distill import train
 from distill.images import ImageSet
 from distill.networks import build_many, parse
+from distill.runtime.compute import CPU, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 from distill.stack import Grouped, Stack, stack
@@ -53,6 +54,20 @@ class Rehearsal(SupervisedPlugin):
     def before_eval_exp(self, strategy: Naive, **kwargs: object) -> None:
         """Serve Avalanche's evaluation loop nothing: `evaluation.Accuracies` does its work."""
         strategy.dataloader = ()
+
+
+class InPieces(Naive):
+    """Avalanche's plain fine-tuning, whose mini-batches go through `train.gradients`."""
+
+    compute: Compute = CPU
+
+    def forward(self) -> Tensor:
+        """The logits [K, B, classes] of the mini-batch; its gradients have been taken already."""
+        _, logits = train.gradients(self.model, self.mb_x, self.mb_y, compute=self.compute)
+        return logits
+
+    def backward(self) -> None:
+        """`forward` has done it."""
 
 
 class Retrain(Rehearsal):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from distill import presets
 from distill.images import About, Data
-from distill.networks import Spec
+from distill.networks import Spec, size
+from distill.recipes import Recipe
 from distill.runtime import registry
 from distill.runtime.compute import Compute
 from distill.runtime.mistake import Mistake, unknown
 from distill.synthetic import SyntheticSet
-from distill.train import Recipe
-from downstream.nas.space import WIDTHS, count, size
+from downstream.nas.space import WIDTHS, count
 from downstream.nas.trial import Settings
 
 METHODS = "distill.methods"

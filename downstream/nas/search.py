@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from distill import train
-from distill.networks import Spec, build
+from distill.networks import Spec, build, parse, size
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress, clock
 from distill.runtime.seeding import generator
-from downstream.nas.space import every, sample, size
+from distill.runtime.workers import Workers
+from downstream.nas import trial
+from downstream.nas.space import every, sample
 from downstream.nas.trial import Job
 
 ENGINES = ("in-process", "service")
@@ -78,6 +80,8 @@ class Trials:
 
     Attributes:
         what: names them in the progress. classes: how many the dataset has.
+        workers: processes for a list of networks that is known beforehand, on the in-process
+            engine; None for as many as pay.
     """
 
     what: str
@@ -85,6 +89,7 @@ class Trials:
     ledger: Ledger
     engine: Engine
     classes: int
+    workers: int | None = 1
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -135,10 +140,30 @@ class Trials:
             names = [str(spec) for spec in search.networks]
             left = search.budget - sum(self.ledger.finished(name) is not None for name in names)
             if left > 0:
+                self._side_by_side(search.networks, progress)
                 progress.say("loading NNI, some seconds ...")
                 progress.start(self.what, left)
                 names = self._run(search, progress)
             return [self.ledger.rows[name] for name in names]
+
+    def _side_by_side(self, networks: Sequence[Spec], progress: Progress) -> None:
+        """Try what is missing of a list on several processes, where that pays.
+
+        NNI then finds it in the ledger, and tries what failed once more.
+        """
+        missing = [spec for spec in networks if not self.ledger.finished(str(spec))]
+        device, steps = self.job.images.device, self.job.steps
+        given = self.workers if self.engine.name == "in-process" else 1
+        with Workers(
+            self.job, shape=self.shape, device=device, progress=progress, given=given
+        ) as workers:
+            if workers.count(len(missing), steps) == 1:
+                return
+            names = [(str(spec), self.classes) for spec in missing]
+            for place, outcome in workers.finished(_tried, names, what=self.what, steps=steps):
+                spec = missing[place]
+                if outcome is not None:
+                    self.ledger.add({"network": str(spec), **outcome, **self.size(spec)})
 
     def _run(self, search: Search, progress: Progress) -> list[str]:
         from downstream.nas import engine
@@ -167,6 +192,21 @@ class Trials:
             port=self.engine.port,
             folder=self.engine.folder,
         )
+
+
+def _tried(job: Job, named: tuple[str, int], progress: Progress) -> dict[str, Any] | None:
+    """The outcome of a trial of the network of that name, for so many classes.
+
+    None for one that cannot be built: NNI, which comes after, has a row for it.
+    """
+    name, classes = named
+    spec, shape = parse(name), tuple(job.images.shape[1:])
+    try:
+        network = build(spec, shape, classes=classes, generator=generator(0))
+    except Exception:
+        return None
+    progress.start(name, job.steps)
+    return trial.evaluate(network, job, lambda done: progress.advance())
 
 
 def _step_seconds(spec: Spec, job: Job, classes: int) -> float:

@@ -1,13 +1,10 @@
 """The ConvNets that an architecture search chooses from."""
 
-import importlib
 import itertools
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from distill.architectures.convnet import NORMS, POOLINGS, Spec
-from distill.networks import Spec as AnySpec
 from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.seeding import generator
 
@@ -67,16 +64,3 @@ def sample(space: str, networks: int) -> list[Spec]:
     points = every(space)
     shuffled = torch.randperm(len(points), generator=generator(0, "nas sample", space))
     return [points[i] for i in shuffled[:networks].tolist()]
-
-
-def size(spec: AnySpec, shape: tuple[int, int, int], classes: int) -> tuple[int, int]:
-    """Parameters, and FLOPs of one image's forward pass (a multiply-add counts as two).
-
-    Of a network of any family, for images of `shape` (C, H, W); nothing is computed.
-    """
-    family = importlib.import_module(type(spec).__module__)
-    with torch.device("meta"):
-        network = family.Network(spec, shape, classes).eval()
-        with FlopCounterMode(display=False) as counter:
-            network(torch.empty(2, *shape))  # one image alone may be too few for a group norm
-    return sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2

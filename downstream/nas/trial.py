@@ -13,12 +13,12 @@ from torch import Tensor
 from distill import datasets, train
 from distill.images import Data
 from distill.networks import Network, initialise
+from distill.recipes import Recipe
 from distill.runtime import identity
 from distill.runtime.compute import FLOAT32, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
 from distill.synthetic import SyntheticSet
-from distill.train import Recipe
 
 VERSION = 1
 """Raised when a mended bug changes what the same trial gives: ledgers and ground truth expire."""
@@ -216,6 +216,7 @@ def _train(
         recipe=settings.recipe,
         generators=_batches(settings),
         steps=settings.steps,
+        compute=settings.compute,
     )
     for done, loss in steps:
         watch(done)
@@ -224,6 +225,7 @@ def _train(
                 outcome |= {"status": "diverged", "reason": f"loss {loss.item()} at step {done}"}
                 return
             some = slice(None, None, 1 if done == job.steps else -(-len(job.test) // MARK_IMAGES))
-            right = train.accuracy([network], job.test[some], job.test_labels[some])
+            judged = job.test[some], job.test_labels[some]
+            right = train.accuracy([network], *judged, compute=settings.compute)
             outcome["looks"].append([done, round(100 * right.item(), 4)])
     outcome["accuracy"] = outcome["looks"][-1][1]

@@ -1,12 +1,12 @@
 """A training step in Avalanche against the same step in a bare loop."""
 
-import torch
-
 from benchmarks.cost.clock import Moments, computing, milliseconds, ratio, take_turns
+from benchmarks.cost.settings import Settings
 from benchmarks.cost.work import Shape, noise_images
 from distill import plan, train
 from distill.images import Data
 from distill.methods import random
+from distill.recipes import Recipe
 from distill.runtime.compute import Compute
 from downstream.continual.protocol import Protocol
 from downstream.continual.run import run_order
@@ -27,16 +27,19 @@ STEPS = 40
 """Timed in one turn."""
 
 
-def rows(turns: int, device: torch.device) -> list[dict[str, float | int | str]]:
-    """A row a size."""
+def rows(settings: Settings) -> list[dict[str, float | int | str]]:
+    """A row a size, on all threads and in the last precision."""
     table = []
     for name, shape, ipc, networks in CASES:
-        with computing(device, shape) as compute:
+        compute = settings.usual(shape)
+        with computing(compute):
             loops = Loops(shape, ipc, networks, compute)
-            bare, avalanche = take_turns([loops.bare, loops.avalanche], turns)
+            bare, avalanche = take_turns([loops.bare, loops.avalanche], settings.turns)
         table.append(
             {
                 "step": name,
+                "precision": compute.precision,
+                "threads": compute.threads,
                 "bare ms": milliseconds(bare, STEPS),
                 "Avalanche ms": milliseconds(avalanche, STEPS),
                 "times": ratio(avalanche, bare),
@@ -56,7 +59,7 @@ class Loops:
             strategy="retrain",
             network="convnet-w32",
             networks=networks,
-            recipe=train.Recipe(epochs=STEPS + 1),
+            recipe=Recipe(epochs=STEPS + 1),
             seed=0,
             orders=1,
             sets=1,

@@ -10,7 +10,9 @@ import torch
 
 from benchmarks.cost import work
 from benchmarks.cost.clock import computing
+from benchmarks.cost.settings import Settings
 from benchmarks.cost.work import Size
+from distill.runtime.compute import Compute
 
 TITLE = "Memory of a matching step"
 NOTE = """\
@@ -18,21 +20,25 @@ DataDAM, a faithful step, images of 64x64, width 128, 1 image a class, each in a
 most that the process held during the step, beyond what it held when the step began (which includes
 the real images).
 """
+ONCE = True
 CASES = ((10, 16), (10, 64), (10, 256), (200, 16))
 """Classes, real images a class."""
 
 
-def rows(turns: int, device: torch.device) -> list[dict[str, float | int | str]]:
-    """A row a size, measured once, whatever the turns."""
+def rows(settings: Settings) -> list[dict[str, float | int | str]]:
+    """A row a size, as a command computes in the last of the precisions."""
     table = []
     for classes, real in CASES:
-        command = [sys.executable, "-m", __name__, str(classes), str(real), str(device)]
+        compute = settings.usual((3, 64, 64))
+        given = str(classes), str(real), str(compute.device), compute.precision
+        command = [sys.executable, "-m", __name__, *given]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         before, most = map(float, done.stdout.split())
         table.append(
             {
                 "classes": classes,
                 "real images a class": real,
+                "precision": compute.precision,
                 "MB before": round(before),
                 "MB more": round(most - before),
             }
@@ -40,11 +46,11 @@ def rows(turns: int, device: torch.device) -> list[dict[str, float | int | str]]
     return table
 
 
-def main(classes: int, real: int, device: torch.device) -> None:
+def main(classes: int, real: int, compute: Compute) -> None:
     """Print the megabytes held before a step, and the most held during it."""
     size = Size((3, 64, 64), "convnet-w128", classes, 1, real)
-    with computing(device, size.shape):
-        print(*held(work.step(size, device), device))
+    with computing(compute):
+        print(*held(work.step(size, compute), compute.device))
 
 
 def held(step: Callable[[], object], device: torch.device) -> tuple[float, float]:
@@ -77,4 +83,5 @@ def resident() -> float:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), torch.device(sys.argv[3]))
+    where = Compute(torch.device(sys.argv[3]), precision=sys.argv[4], compile="never")
+    main(int(sys.argv[1]), int(sys.argv[2]), where)

@@ -4,9 +4,8 @@ import statistics
 import subprocess
 import sys
 
-import torch
-
 from benchmarks.cost.clock import Way, take_turns, timed
+from benchmarks.cost.settings import Settings
 from distill.runtime import registry
 
 TITLE = "Start-up"
@@ -27,9 +26,9 @@ STARTS = {
 """Arguments of a fresh interpreter."""
 
 
-def rows(turns: int, device: torch.device) -> list[dict[str, float | int | str]]:
-    """A row a command; `device` plays no part."""
-    times = take_turns([python(args) for args in STARTS.values()], turns)
+def rows(settings: Settings) -> list[dict[str, float | int | str]]:
+    """A row a command."""
+    times = take_turns([python(args) for args in STARTS.values()], settings.turns)
     return [
         {"start": name, "ms": round(1000 * statistics.median(own))}
         for name, own in zip(STARTS, times, strict=True)

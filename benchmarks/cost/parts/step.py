@@ -1,77 +1,79 @@
 """A matching step against the same step in its published shape, and against convolutions alone."""
 
+import dataclasses
 from collections.abc import Sequence
 
-import torch
-
-from benchmarks.cost import floor, work
-from benchmarks.cost.clock import Way, computing, milliseconds, ratio, take_turns, timed
-from benchmarks.cost.work import Shape, Size
-from distill.networks import parse
+from benchmarks.cost import work
+from benchmarks.cost.clock import Way, computing, ratio, seconds, take_turns, timed
+from benchmarks.cost.floor import Floor
+from benchmarks.cost.settings import Settings
+from benchmarks.cost.work import Size
+from distill.runtime.compute import Compute
 
 TITLE = "A faithful matching step (--method.networks 0)"
 NOTE = """\
-DataDAM, 10 classes, 128 real images a class. reference: benchmarks/cost/reference.py, the published
-algorithm in its published shape; the tests hold both to the same loss and gradient. compiled: ours
-with --method.compiled, after its warming up. floor: the convolutions of our step alone, in float32
-and on as many images at a time (real images forward, synthetic images forward and back to the
-pixels), in the same run. GMAC: their multiply-adds. MB: the least that the activations between the
-layers must move, each written and read once.
+DataDAM, 10 classes, 128 real images a class, a fresh network at every step; seconds of one step.
+reference: benchmarks/cost/reference.py, the published algorithm in its published shape, in float32
+on as many threads; the tests hold both to the same loss and gradient. eager, compiled: ours with
+--compile never and always, after the compiler is done. floor: the convolutions of our step alone
+(real images forward, synthetic images forward and back to the pixels), on as many images at a time,
+each layer in the layout of memory (and in bfloat16 rows the precision) that is fastest for it.
+All ways of one size and number of threads took turns in the same run.
 """
 CASES = (
     ("32x32, width 128, 10 a class", (3, 32, 32), 128, 10),
     ("32x32, width 128, 1 a class", (3, 32, 32), 128, 1),
     ("32x32, width 32, 10 a class", (3, 32, 32), 32, 10),
+    ("32x32, width 32, 1 a class", (3, 32, 32), 32, 1),
     ("8x8, width 32, 10 a class", (1, 8, 8), 32, 10),
 )
 CLASSES, REAL = 10, 128
 
 
-def rows(turns: int, device: torch.device) -> list[dict[str, float | int | str]]:
-    """A row a size."""
+def rows(settings: Settings) -> list[dict[str, float | int | str]]:
+    """A row a size, number of threads and precision."""
     table = []
     for name, shape, width, ipc in CASES:
         size = Size(shape, f"convnet-w{width}", CLASSES, ipc, REAL)
-        with computing(device, shape):
-            times = take_turns(ways(size, device), turns)
-        passes = CLASSES * (REAL + 2 * ipc)
-        table.append({"step": name, **columns(*times), **arithmetic(size.network, shape, passes)})
+        for computes in settings.computes(shape, compile="always"):
+            with computing(computes[0]):
+                floors = [work.floor_of_step(size, compute) for compute in computes]
+                every = ways(size, computes, floors)
+                reference, *times = take_turns(every, settings.turns)
+            for number, (compute, alone) in enumerate(zip(computes, floors, strict=True)):
+                own = columns(reference, *times[3 * number : 3 * number + 3], flops=alone.flops)
+                with_what = {"precision": compute.precision, "threads": compute.threads}
+                table.append({"step": name, **with_what, **own})
     return table
 
 
-def ways(size: Size, device: torch.device) -> list[Way]:
-    """The reference, ours, ours compiled, and the floor."""
-    alone = floor.matching(parse(size.network), size.shape, work.pieces(size, device), device)
-    return [
-        timed(work.reference_step(size, device)),
-        timed(work.step(size, device), again=True),
-        timed(work.step(size, device, compiled=True), again=True),
-        timed(alone, again=True),
-    ]
+def ways(size: Size, computes: Sequence[Compute], floors: Sequence[Floor]) -> list[Way]:
+    """The reference, and for each precision: ours eager, ours compiled, and the floor."""
+    every = [timed(work.reference_step(size, computes[0].device))]
+    for compute, alone in zip(computes, floors, strict=True):
+        plain = dataclasses.replace(compute, compile="never")
+        own = work.step(size, plain), work.step(size, compute), alone
+        every += [timed(one, again=True) for one in own]
+    return every
 
 
 def columns(
     reference: Sequence[float],
-    ours: Sequence[float],
+    eager: Sequence[float],
     compiled: Sequence[float],
     alone: Sequence[float],
+    *,
+    flops: int,
 ) -> dict[str, float]:
-    """Of the seconds that each way took, turn by turn."""
+    """Of the seconds that each way took, turn by turn; flops: of the floor."""
     return {
-        "reference ms": milliseconds(reference),
-        "ours ms": milliseconds(ours),
-        "times faster": ratio(reference, ours),
-        "compiled ms": milliseconds(compiled),
-        "floor ms": milliseconds(alone),
-        "ours / floor": ratio(ours, alone),
+        "reference s": seconds(reference),
+        "eager s": seconds(eager),
+        "compiled s": seconds(compiled),
+        "floor s": seconds(alone),
+        "reference / eager": ratio(reference, eager),
+        "reference / compiled": ratio(reference, compiled),
+        "eager / floor": ratio(eager, alone),
         "compiled / floor": ratio(compiled, alone),
-    }
-
-
-def arithmetic(network: str, shape: Shape, images: int) -> dict[str, float]:
-    """What so many images' passes through the layers take, forward or back."""
-    spec = parse(network)
-    return {
-        "GMAC": round(floor.multiply_adds(spec, shape, images) / 1e9, 2),
-        "MB": round(floor.moved(spec, shape, images) / 2**20, 1),
+        "floor GFLOP/s": round(flops / seconds(alone) / 1e9),
     }

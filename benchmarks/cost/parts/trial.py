@@ -8,15 +8,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from benchmarks.cost.clock import computing, milliseconds, take_turns
+from benchmarks.cost.settings import Settings
 from distill import datasets
 from distill.networks import build
+from distill.recipes import Recipe
 from distill.runtime.compute import Compute
 from distill.runtime.ledger import Ledger
 from distill.runtime.seeding import generator
-from distill.train import Recipe
 from downstream.nas import proxy, space, trial
 from downstream.nas.search import Engine, Search, Trials
 
@@ -32,13 +31,15 @@ CASES = (("2 steps on all images", 2, None), ("80 steps on 100 images", 80, 100)
 """Optimiser steps, and on how many images; None for all."""
 
 
-def rows(turns: int, device: torch.device) -> list[dict[str, float | int | str]]:
+def rows(settings: Settings) -> list[dict[str, float | int | str]]:
     """A row a length of the training."""
     table = []
-    with computing(device, datasets.about(datasets.DEFAULT).shape) as compute:
+    compute = settings.usual(datasets.about(datasets.DEFAULT).shape)
+    with computing(compute):
         for name, steps, images in CASES:
             same = SameTrials(steps, images, compute)
-            table.append({"trial": name, **columns(*take_turns([same.alone, same.through], turns))})
+            times = take_turns([same.alone, same.through], settings.turns)
+            table.append({"trial": name, **columns(*times)})
     return table
 
 

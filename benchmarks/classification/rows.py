@@ -1,0 +1,79 @@
+"""What the pages of classification share: the runs of a record, and what their rows hold."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks import evidence
+from benchmarks.evidence import Estimate, Run
+from benchmarks.record import Record
+from distill import recipes
+from distill.recipes import Recipe
+
+REFERENCE = "random"
+"""The method that the others are compared with."""
+MINUS = f"minus {REFERENCE}"
+
+
+def base(record: Record) -> str:
+    """What the page of a record is called, where no other page is called so."""
+    protocol = record.protocol
+    parts = ["classification", protocol.dataset.name]
+    parts += [protocol.dataset.judged_on] if protocol.dataset.judged_on != "test" else []
+    own = called(protocol, protocol.recipe).split(",")[0]
+    return "-".join([*parts, *([own] if own == "idc" else [])])  # the others tell their epochs
+
+
+def called(protocol: Any, recipe: Recipe) -> str:
+    """The name of a recipe on the protocol's dataset."""
+    return recipes.called(recipe, without=protocol.dataset.without)
+
+
+def setting(protocol: Any) -> str:
+    """The images and the network, in words: the beginning of a title."""
+    zca = "with ZCA" if protocol.normalisation["zca"] else "without ZCA"
+    judge = protocol.dataset.judged_on
+    judged = "" if judge == "test" else f" (judged on {judge} images)"
+    name = protocol.dataset.name
+    return f"{name}{judged}, {zca}: {protocol.network} trained on the small set alone"
+
+
+def runs(record: Record) -> list[Run]:
+    """The accuracy of every network."""
+    return [
+        Run(number, 0, network, accuracy)
+        for number, own in enumerate(record.results.accuracies)
+        for network, accuracy in enumerate(own)
+    ]
+
+
+def accuracy(record: Record) -> Estimate:
+    """The mean accuracy, in percent."""
+    return evidence.estimate(runs(record), within=evidence.PERCENT)
+
+
+def minus_reference(record: Record, records: Sequence[Record]) -> Estimate | None:
+    """The paired difference to the sets of `REFERENCE` among records of one protocol."""
+    making = record.cell.making
+    if making.method == REFERENCE:
+        return None
+    others = [
+        other
+        for other in records
+        if other.cell.making.method == REFERENCE
+        and (other.cell.making.ipc, other.cell.making.seed) == (making.ipc, making.seed)
+    ]
+    paired = [evidence.paired(runs(record), runs(other)) for other in others]
+    return next((estimate for estimate in paired if estimate is not None), None)
+
+
+def numbers(row: dict[str, Any], *estimates: str) -> dict[str, Any]:
+    """A row of a CSV file: each of the `estimates` becomes three plain numbers."""
+    plain: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in estimates:
+            parts = (value.mean, value.low, value.high) if value else (None, None, None)
+            rounded = (part if part is None else round(part, 3) for part in parts)
+            plain |= dict(zip((name, f"{name} low", f"{name} high"), rounded, strict=True))
+        else:
+            plain[name] = value
+    return plain

@@ -1,0 +1,56 @@
+"""How much passes through a network at a time.
+
+A library may choose another way for another shape of its input, and so round otherwise; but
+wherever in an input of one shape an image stands, it gets the same numbers. Pieces whose shape
+depends on nothing but a class's own plan make a class's images the same, bit for bit, whatever
+other classes are with it. They also stay in a CPU's cache.
+"""
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor
+
+AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
+"""How many numbers one layer's activations may have at a time: a few images of 32x32 at width 128
+stay in a CPU's cache; a GPU wants much. It bounds the memory of both sides."""
+
+WORTH_A_CALL = 2**25
+"""FLOPs of a forward pass that outweigh its calls from Python: smaller classes share a piece."""
+TOGETHER = 10
+"""So many classes at most: a piece is filled up, and few classes may be there (measured)."""
+
+
+class Pieces(NamedTuple):
+    """Of a matching objective.
+
+    Attributes:
+        images: of one class, on the real side, at most.
+        classes: on the synthetic side, each with `shown` images.
+    """
+
+    images: int
+    classes: int
+    shown: int
+
+    @classmethod
+    def of(cls, shown: int, *, numbers: int, flops: int, device: str) -> "Pieces":
+        """For classes of `shown` images each.
+
+        Args:
+            numbers: of one image's largest activation. flops: of its forward pass.
+        """
+        most = max(1, AT_ONCE.get(device, AT_ONCE["cuda"]) // numbers)
+        worth = max(2, WORTH_A_CALL // flops)  # one image alone is a slow shape
+        classes = min(-(-worth // shown), TOGETHER, most // shown)
+        return cls(most, max(1, classes), shown)
+
+
+def even(count: int, most: int) -> int:
+    """The size of as few equal pieces of `count` things, of `most` each, as may be."""
+    return -(-count // -(-count // most))
+
+
+def filled(part: Tensor, count: int) -> Tensor:
+    """[n, ...], with zeros after it: [count, ...]; n is no larger."""
+    return F.pad(part, [0, 0] * (part.ndim - 1) + [0, count - len(part)])

@@ -1,0 +1,237 @@
+"""Independent jobs on several processes: real processes, real signals."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from distill.runtime import cores, workers
+from distill.runtime.mistake import Mistake
+from distill.runtime.progress import Forward, Progress, Together
+from distill.runtime.workers import Workers
+
+from conftest import eventually, of_session
+
+ROOT = Path(__file__).parent.parent
+CPU = torch.device("cpu")
+SMALL, LARGE = (1, 8, 8), (3, 32, 32)
+
+
+# ------------------------------------------------------------------ jobs
+
+
+def described(shared, job, progress):
+    """What a job saw and where."""
+    progress.start("counting", 4)
+    progress.advance(4)
+    if job == 2:
+        progress.say("two's own line")
+    facts = os.getpid(), torch.get_num_threads(), shared.is_shared()
+    return job, float(shared.sum()) * job, facts
+
+
+def slow_first(shared, job, progress):
+    time.sleep(0.5 if job == 0 else 0)
+    return job
+
+
+def added(shared, job, progress):
+    """Writes into what all share."""
+    shared[job] += 1
+    return job
+
+
+def fails(shared, job, progress):
+    if job == "mistake":
+        raise Mistake("no such thing; give another")
+    if job == "error":
+        job = 1 / 0
+    if job == "death":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+def opened(shared=None, given=2, stream=None, shape=SMALL):
+    progress = Progress(stream)
+    return Workers(shared, shape=shape, device=CPU, progress=progress, given=given)
+
+
+def children():
+    """The processes that this one has started and that are not gone; not Python's own tracker."""
+    text = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
+    lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in text.split()]
+    return [line for line in lines if b"spawn_main" in line]
+
+
+# ------------------------------------------------------------------ what they do
+
+
+def test_jobs_on_two_processes_give_what_they_give_on_one():
+    results, shared = {}, torch.arange(5.0)
+    for given in (1, 2):
+        stream = io.StringIO()
+        with opened(shared.clone(), given, stream) as pool:
+            results[given] = list(pool.run(described, range(6), what="jobs", steps=1))
+            assert stream.getvalue().count("two's own line") == 1
+            pids = {pid for _, _, (pid, *_) in results[given]}
+            again = list(pool.run(described, range(6), what="jobs", steps=1))
+            assert {pid for _, _, (pid, *_) in again} <= pids, "they are kept between runs"
+            finished = list(pool.finished(slow_first, range(4), what="jobs", steps=1))
+            assert sorted(finished) == [(n, n) for n in range(4)]
+            assert finished[-1 if given == 2 else 0] == (0, 0)
+            assert list(pool.run(slow_first, range(4), what="jobs", steps=1)) == [0, 1, 2, 3]
+            assert list(pool.run(fails, [], what="jobs", steps=1)) == []
+            # What one process writes into a shared tensor, this one sees.
+            list(pool.run(added, range(4), what="jobs", steps=1))
+            assert pool.shared.tolist() == [1, 2, 3, 4, 4]
+    assert [r[:2] for r in results[1]] == [r[:2] for r in results[2]]
+    assert {r[2][0] for r in results[1]} == {os.getpid()} and os.getpid() not in pids
+    elsewhere = [r[2][1:] for r in results[2]]
+    assert len(pids) == 2 and elsewhere == [(1, True)] * 6, "one thread each, in shared memory"
+    assert not children()
+
+
+def test_the_room_in_shared_memory_is_looked_at_first(monkeypatch):
+    images = torch.zeros(1000)
+    monkeypatch.setattr(workers, "MEMORY", "/")
+    for free, fits in ((4400, False), (4500, True)):
+        usage = type("Usage", (), {"free": free})
+        monkeypatch.setattr(workers.shutil, "disk_usage", lambda path, usage=usage: usage)
+        assert workers._fits({"a": images, "b": [images]}) is fits, "one tensor, counted once"
+    monkeypatch.setattr(workers, "MEMORY", "/no such folder")
+    assert workers._fits(images)
+
+
+@pytest.mark.parametrize(
+    ("job", "error", "says"),
+    [
+        ("mistake", Mistake, "^no such thing; give another$"),
+        ("error", RuntimeError, "job = 1 / 0\n.*ZeroDivisionError: division by zero"),
+        ("death", Mistake, r"killed \(signal 9\).*memory; give --workers 1"),
+    ],
+)
+def test_what_goes_wrong_in_a_job_ends_all_and_is_raised_here(job, error, says):
+    began = time.monotonic()
+    with opened() as pool, pytest.raises(error, match=f"(?s){says}"):
+        list(pool.run(fails, ["sleep", job], what="jobs", steps=1))
+    assert time.monotonic() - began < 30 and not children()
+
+
+def test_without_room_in_shared_memory_each_has_a_copy_and_nobody_works_for_nothing(monkeypatch):
+    monkeypatch.setattr(workers, "_fits", lambda shared: False)
+    with opened(torch.zeros(100)) as pool:
+        results = pool.run(added, range(100), what="jobs", steps=1)
+        assert next(results) == 0 and len(children()) == 2
+        results.close()
+        assert not children() and pool.shared.tolist() == [0] * 100
+
+
+# ------------------------------------------------------------------ how they end
+
+SLEEPERS = """
+import sys, torch
+sys.path[:0] = ["tests", "."]
+from distill.runtime.mistake import one_line
+from test_workers import fails, opened
+with one_line(), opened() as pool:
+    print("ready", flush=True)
+    list(pool.run(fails, ["sleep"] * 4, what="jobs", steps=1))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "after"),
+    [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, 2.5)],
+    ids=lambda part: getattr(part, "name", None),
+)
+def test_no_process_is_left_after_a_signal(number, after):
+    """While they start, or work. Ctrl-C goes to the whole group, the others to the parent alone."""
+    command = subprocess.Popen(
+        [sys.executable, "-c", SLEEPERS],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert command.stdout.readline() == "ready\n"
+    # The command, Python's tracker, two processes
+    assert eventually(lambda: len(of_session(command.pid)) == 4)
+    time.sleep(after)
+    if number == signal.SIGINT:
+        os.killpg(command.pid, number)
+    else:
+        os.kill(command.pid, number)
+    _, said = command.communicate(timeout=20)
+    assert command.returncode == (130 if number == signal.SIGINT else -number)
+    assert said == ("interrupted\n" if number == signal.SIGINT else "")
+    assert eventually(lambda: not of_session(command.pid))
+
+
+# ------------------------------------------------------------------ how many
+
+
+@pytest.mark.parametrize(
+    ("jobs", "steps", "shape", "expected"),
+    [
+        (1, 10**6, SMALL, 1),  # nothing to share out
+        (2, 10**6, SMALL, 2),  # one thread is used on small images anyway
+        (3, 10**6, SMALL, 2),
+        (2, 100, SMALL, 1),  # less work than two processes cost
+        (2, 100, (3, 64, 64), 1),  # 3,200 steps' worth
+        (4, 100, (3, 64, 64), 2),  # 6,400
+        (2, 10**6, LARGE, 2),
+        (3, 10**6, LARGE, 1),  # two rounds; threads need 1.7 times one job's
+        (10, 10**6, LARGE, 2),
+    ],
+)
+def test_how_many_processes_goes_by_sizes(jobs, steps, shape, expected, monkeypatch):
+    monkeypatch.setattr(cores, "cores", lambda: 2)
+    assert cores.count(jobs, steps, shape=shape, device=CPU) == expected
+    assert cores.count(jobs, steps, shape=shape, device=torch.device("cuda")) == 1
+    assert cores.count(jobs, steps, shape=shape, device=CPU, given=3) == min(jobs, 3)
+
+
+def test_a_number_of_processes_that_cannot_be():
+    with pytest.raises(Mistake, match="--workers 0 does no work; give 1 or more"):
+        opened(given=0)
+    with pytest.raises(Mistake, match="--workers 2 is for a CPU"):
+        cores.require(2, torch.device("cuda"))
+
+
+# ------------------------------------------------------------------ what is shown
+
+
+def test_one_line_shows_all_jobs_and_counts_their_parts():
+    progress = Progress(io.StringIO())
+    progress.every = 0.0
+    together = Together(progress, "distilling", 4)
+    progress.began -= 100
+    together.take(1, "steps", 50, 100, "loss 2")
+    together.take(0, "steps", 25, 50, "loss 1")
+    together.finish(0)
+    assert progress.stream.getvalue().splitlines() == [
+        "distilling  0/4  1:40, 11:40 left  steps 50/100 loss 2",
+        "distilling  0/4  1:40, 5:00 left  steps 25/50, steps 50/100",
+        "distilling  1/4  1:40, 2:47 left  steps 50/100 loss 2",
+    ]
+
+
+def test_a_job_forwards_a_few_times_a_second_at_most():
+    steps, lines = [], []
+    progress = Forward(lambda *step: steps.append(step), lines.append)
+    progress.start("steps", 10**4)
+    for _ in range(10**4):
+        progress.advance()
+    assert len(steps) <= 2
+    progress.every = 0.0
+    progress.advance(note="loss 1")
+    progress.say("a line")
+    assert steps[-1] == ("steps", 10**4 + 1, 10**4, "loss 1") and lines == ["a line"]
