@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.runtime import identity
+
 if TYPE_CHECKING:
     from benchmarks.record import Record
     from benchmarks.schema import Dataset
@@ -80,7 +82,13 @@ def dataset_used(data: "Data", judge: str = "test") -> "Dataset":
 def label(method: str, preset: str, variant: dict[str, Any]) -> str:
     """`datadam`, or with what was changed, `datadam power=1`; another preset is named."""
     named = [] if preset == "laptop" else [preset]
-    return " ".join([method, *named, *(f"{k}={v}" for k, v in sorted(variant.items()))])
+    return " ".join([method, *named, *(f"{k}={_word(v)}" for k, v in sorted(variant.items()))])
+
+
+def _word(value: Any) -> str:
+    """A value in one word: of a longer text the first, and a digest."""
+    first, *others = str(value).split(" ")
+    return f"{first}@{identity.digest(str(value).encode(), digits=6)}" if others else first
 
 
 def publish(record: "Record", out: Path) -> None:
@@ -99,7 +107,8 @@ def publish(record: "Record", out: Path) -> None:
         other for other in read(record_folders(out)) if other.protocol_key == record.protocol_key
     ]
     module = importlib.import_module(f"benchmarks.{record.kind}.page")
-    (page,) = module.pages(beside, reported.read(reported.location())).values()
+    pages = module.pages(beside, reported.read(reported.location()))
+    page = pages[min(pages, key=len)]  # the protocol's own; others are of some of its rows
     print(f"\n{page.title}\n")
     for table in page.tables:
         print(f"{table.caption}\n" if table.caption else "", end="")

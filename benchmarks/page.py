@@ -160,6 +160,11 @@ def names_for_people(
     return dict(sorted(named.items()))
 
 
+def at_precision(precision: str) -> str:
+    """What a title says of it: nothing where all is float32, `, bfloat16` elsewhere."""
+    return "" if precision == "float32" else f", {precision}"
+
+
 def labels(records: Sequence[Record]) -> dict[str, str]:
     """What each row is called, by the record's key: no two of one ipc alike.
 

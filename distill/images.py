@@ -139,14 +139,19 @@ class ImageSet:
         images: uint8 [N, C, H, W].
         labels: int64 [N], indices into `about.classes`, ascending.
         normalisation: how a network is to see the images; the dataset's own, if not another.
+        positions: int64 [N], of each image in the dataset's own order; by default as they lie here.
     """
 
     about: About
     images: Tensor
     labels: Tensor
     normalisation: Normalisation
+    positions: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if self.positions is None:
+            object.__setattr__(self, "positions", torch.arange(len(self.images)))
+        assert len(self.positions) == len(self.images)
         assert self.images.dtype == torch.uint8 and self.images.ndim == 4
         assert self.labels.dtype == torch.int64 and len(self.labels) == len(self.images)
         assert bool((self.labels.diff() >= 0).all()), "images must be sorted by class"
@@ -155,7 +160,7 @@ class ImageSet:
     def sorted(cls, about: About, images: Tensor, labels: Tensor) -> "ImageSet":
         """From images in any order; within a class they keep theirs."""
         order = labels.long().argsort(stable=True)
-        return cls(about, images[order], labels.long()[order], about.normalisation)
+        return cls(about, images[order], labels.long()[order], about.normalisation, order)
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.images.shape))
@@ -192,8 +197,12 @@ class ImageSet:
 
     def only(self, labels: Sequence[int]) -> "ImageSet":
         """The images of these classes alone, with their original ids."""
-        kept = torch.isin(self.labels, torch.tensor(labels))
-        return dataclasses.replace(self, images=self.images[kept], labels=self.labels[kept])
+        return self._where(torch.isin(self.labels, torch.tensor(labels)))
+
+    def _where(self, kept: Tensor) -> "ImageSet":
+        """The images at which bool [N] is true."""
+        parts = {name: getattr(self, name)[kept] for name in ("images", "labels", "positions")}
+        return dataclasses.replace(self, **parts)
 
     def normalised_by(self, normalisation: Normalisation) -> "ImageSet":
         """The same images under another normalisation."""
@@ -227,15 +236,7 @@ class Data(NamedTuple):
                     "held back to judge on; judge on the test images, or add some"
                 )
             held[members[len(members) - max(1, round(share * len(members))) :]] = True
-        halves = (~held, held)
-        return Data(
-            *(
-                dataclasses.replace(
-                    self.train, images=self.train.images[part], labels=self.train.labels[part]
-                )
-                for part in halves
-            )
-        )
+        return Data(self.train._where(~held), self.train._where(held))
 
     def normalised_by(self, normalisation: Normalisation) -> "Data":
         """Both halves under another normalisation."""

@@ -12,16 +12,20 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from distill import formation
+from distill import formation, positions
 from distill.checkpoints import NONE, Checkpoints, State
 from distill.health import Health
 from distill.images import ImageSet
+from distill.runtime import registry
+from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 
 SCHEDULES = ("constant", "linear")
-STARTS = ("real", "noise")
+SELECTIONS = ("herding", "kcenter")
+"""Methods that choose images to start from."""
+STARTS = ("real", "noise", *SELECTIONS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +38,9 @@ class Config:
         momentum: of the image optimiser.
         schedule: the rate stays `constant`, as published, or falls `linear` to zero.
         averaged: the images are the mean of so large a last part of the steps; 0 takes the last.
-        start: images begin as `real` images of their class or as `noise`.
+        start: images begin as `real` images of their class drawn at random, as those that
+            `herding` or `kcenter` chooses, as those that a FILE.csv names (`distill.positions`), or
+            as `noise`.
         formation: f > 1 keeps f x f smaller images in the place of one, enlarged when shown.
     """
 
@@ -52,9 +58,18 @@ class Config:
         require(self, "momentum", least=0, below=1)
         require(self, "averaged", least=0, below=1)
         require(self, "formation", least=1)
-        for name, accepted in (("schedule", SCHEDULES), ("start", STARTS)):
-            if getattr(self, name) not in accepted:
-                raise unknown(f"--method.{name}", getattr(self, name), accepted)
+        if self.start.endswith(".csv"):
+            object.__setattr__(self, "start", positions.read(self.start))
+        if self.schedule not in SCHEDULES:
+            raise unknown("--method.schedule", self.schedule, SCHEDULES)
+        if self.start not in STARTS and not positions.are(self.start):
+            raise unknown("--method.start", self.start, (*STARTS, "FILE.csv"))
+
+    @property
+    def averaged_from(self) -> int:
+        """The first of the steps after which the images are averaged."""
+        last = self.averaged * self.iterations - 1e-9  # 0.7 of 10 steps is a little above 7
+        return self.iterations - max(0, math.ceil(last))
 
     @property
     def extendable(self) -> bool:
@@ -137,52 +152,112 @@ def learn(
     Raises:
         Mistake: a formation that does not fit, or a loss or images that are no longer finite.
     """
-    images = first_images(real, ipc, config=config, seed=seed).to(device)
-    total, done = torch.zeros_like(images), 0
-    optimiser = torch.optim.SGD([images], lr=config.rate, momentum=config.momentum)
-    if checkpoints.state is not None:
-        done = checkpoints.state.step
-        images.copy_(checkpoints.state.images)
-        total.copy_(checkpoints.state.total)
-        momentum = checkpoints.state.momentum.to(device, copy=True)
-        optimiser.state[images]["momentum_buffer"] = momentum
+    state = checkpoints.state
+    if state is None:
+        first = first_images(real, ipc, config=config, seed=seed, device=device, progress=progress)
+        state = State(0, first, torch.zeros_like(first), torch.zeros_like(first))
+    learned = _Learned(state, config, device)
     objective.prepare(progress)
     health = Health(config.iterations, window=objective.window, say=progress.say)
     progress.start("steps", config.iterations)
-    progress.advance(done)
-    last = config.averaged * config.iterations - 1e-9  # 0.7 of 10 steps is a little above 7
-    averaged_from = config.iterations - max(0, math.ceil(last))
-    for number in range(done, config.iterations):
-        step = objective.step(images, number)
+    progress.advance(state.step)
+    for number in range(state.step, config.iterations):
+        step = objective.step(learned.images, number)
+        learned.follow(step, number)
+        if checkpoints.due or (number + 1 == config.iterations and checkpoints.kept):
+            checkpoints.keep(learned.state(number + 1))
+        health.watch(number, step.loss, learned.images, step.maps)
+        progress.advance(note=f"loss {step.loss / len(real.present):.4g} a class")
+    return real.normalisation.inverse(learned.result())
+
+
+class _Learned:
+    """Images [G, ipc, C, H, W] on their way: the optimiser and the average."""
+
+    def __init__(self, state: State, config: Config, device: torch.device) -> None:
+        self.config = config
+        self.images, momentum, self.total = (t.to(device, copy=True) for t in state[1:])
+        self.optimiser = torch.optim.SGD([self.images], lr=config.rate, momentum=config.momentum)
+        self.optimiser.state[self.images]["momentum_buffer"] = momentum
+
+    def follow(self, step: Step, number: int) -> None:
+        """One step against the gradient.
+
+        Raises:
+            Mistake: the loss or the images are no longer finite.
+        """
+        config, images = self.config, self.images
         images.grad = step.gradient
-        optimiser.param_groups[0]["lr"] = config.rate_at(number)
-        optimiser.step()
+        self.optimiser.param_groups[0]["lr"] = config.rate_at(number)
+        self.optimiser.step()
         if not (math.isfinite(step.loss) and images.isfinite().all()):
             raise Mistake(
                 f"the loss is {step.loss:.4g} at step {number + 1} of {config.iterations} and the "
                 f"images are no longer finite; give a lower --method.rate than {config.rate}"
             )
-        if number >= averaged_from:
-            total += images
-        if checkpoints.due or (number + 1 == config.iterations and checkpoints.kept):
-            momentum = optimiser.state[images].get("momentum_buffer")
-            still = torch.zeros_like(images) if momentum is None else momentum
-            checkpoints.keep(State(number + 1, images, still, total))
-        health.watch(number, step.loss, images, step.maps)
-        progress.advance(note=f"loss {step.loss / len(real.present):.4g} a class")
-    count = config.iterations - averaged_from
-    return real.normalisation.inverse(total / count if count else images)
+        if number >= config.averaged_from:
+            self.total += images
+
+    def state(self, step: int) -> State:
+        """Where they stand after so many steps."""
+        momentum = self.optimiser.state[self.images]["momentum_buffer"]
+        return State(step, self.images, momentum, self.total)
+
+    def result(self) -> Tensor:
+        """The images, or their average over the last steps."""
+        count = self.config.iterations - self.config.averaged_from
+        return self.total / count if count else self.images
 
 
-def first_images(real: ImageSet, ipc: int, *, config: Config, seed: int) -> Tensor:
-    """[G, ipc, C, H, W], as a network sees them; each class from a stream of its own."""
+def first_images(
+    real: ImageSet,
+    ipc: int,
+    *,
+    config: Config,
+    seed: int,
+    device: torch.device = CPU.device,
+    progress: Progress | None = None,
+) -> Tensor:
+    """[G, ipc, C, H, W], as a network sees them; each class by itself, from streams of its own.
+
+    Args:
+        device: on which a selection looks at the images.
+    """
     formation.require(config.formation, real.shape)
-    drawn = []
+    progress = progress if progress and config.start in SELECTIONS else Progress()
+    progress.start("starts", len(real.present))  # the others take no time
+    first = []
     for label in real.present:
-        stream = generator(seed, "start", label)
         if config.start == "noise":
-            drawn.append(torch.randn(ipc, *real.shape, generator=stream))
+            stream = generator(seed, "start", label)
+            first.append(torch.randn(ipc, *real.shape, generator=stream))
         else:
-            pixels = formation.start(real.of_class(label), ipc, config.formation, stream)
-            drawn.append(real.normalisation(pixels))
-    return torch.stack(drawn)
+            pixels = _real_start(real.only([label]), ipc, config, seed, device)
+            first.append(real.normalisation(pixels))
+        progress.advance()
+    return torch.stack(first)
+
+
+def _real_start(
+    real: ImageSet, ipc: int, config: Config, seed: int, device: torch.device
+) -> Tensor:
+    """[ipc, C, H, W] in pixel units, of the one class in `real`."""
+    (label,) = real.present
+    count = ipc * config.formation**2
+    if config.start in SELECTIONS:
+        method = registry.load("distill.methods", config.start)  # methods import this file
+        few = min(count, len(real))
+        chosen = method.distill(
+            real,
+            few,
+            config=method.preset(real.about, few, "laptop"),
+            seed=seed,
+            compute=Compute(device),
+            progress=Progress(),
+        )[0]
+        return formation.encode(chosen[torch.arange(count) % few], config.formation)
+    if positions.are(config.start):
+        chosen = positions.images(config.start, real, label, count).float() / 255
+        return formation.encode(chosen, config.formation)
+    stream = generator(seed, "start", label)
+    return formation.start(real.images, ipc, config.formation, stream)

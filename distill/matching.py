@@ -21,6 +21,7 @@ from torch import Tensor
 from distill import learn
 from distill.augment import Draw, augment, draw
 from distill.checkpoints import NONE, Checkpoints
+from distill.drawing import RealImages
 from distill.formation import shown
 from distill.images import ImageSet
 from distill.learn import Step
@@ -139,8 +140,9 @@ class Matching:
         self.seed, self.compute, self.dtype = seed, compute, dtype
         self.window = max(config.networks, 1)
         device = self.device = compute.device
-        self.pixels = [real.of_class(label).to(device) for label in real.present]
         self.normalisation = real.normalisation.to(device)
+        draws, batch = config.networks or config.iterations, config.real_batch
+        self.images = RealImages(real, batch=batch, draws=draws, device=device, dtype=dtype)
         self.operations = real.about.operations if config.augmented else ()
         spec, classes = parse(config.network), len(real.classes)
         first = generator(seed, "network", 0)
@@ -153,7 +155,7 @@ class Matching:
         numbers = spec.width * math.prod(real.shape[1:])
         pieces = Pieces.of(shown, numbers=numbers, flops=self.flops, device=device.type)
         coupled = config.couples_classes
-        self.pieces = pieces._replace(classes=len(self.pixels)) if coupled else pieces
+        self.pieces = pieces._replace(classes=len(real.present)) if coupled else pieces
 
     def prepare(self, progress: Progress) -> None:
         """Compile what is worth it, and buy the targets."""
@@ -233,7 +235,7 @@ class Matching:
     @torch.no_grad()
     def _class_means(self, streams: list[torch.Generator], draws: Draw | None) -> list[Tensor]:
         """The mean [G, D] of each term over the real images of every class."""
-        images = [self._real_images(c, stream, draws) for c, stream in enumerate(streams)]
+        images = [self.images.draw(c, stream, draws) for c, stream in enumerate(streams)]
         if self.config.couples_classes:
             terms = self._terms(self.real_side, torch.cat(images))
             split = [v.rows.split([len(part) for part in images]) for v in terms]
@@ -250,13 +252,6 @@ class Matching:
             parts = [v.rows[: len(piece)].sum(0) for v in terms]
             sums = [a + b for a, b in zip(sums or [0.0] * len(parts), parts, strict=True)]
         return [total / len(images) for total in sums]
-
-    def _real_images(self, c: int, stream: torch.Generator, draws: Draw | None) -> Tensor:
-        """Images [n, C, H, W] of one class, drawn anew, as the network is to see them."""
-        pixels = self.pixels[c]
-        chosen = torch.randperm(len(pixels), generator=stream)[: self.config.real_batch]
-        images = self.normalisation(pixels[chosen]).to(self.dtype)
-        return images if draws is None else augment(images[None], draws.of(slice(c, c + 1)))[0]
 
     def step(self, images: Tensor, number: int) -> Step:
         """The loss at step `number`, summed over the classes; images [G, ipc, C, H, W]."""

@@ -18,6 +18,7 @@ from distill.runtime.mistake import one_line
 SMALL = {
     "random": {},
     "herding": {"network": "convnet-d2-w8", "networks": 2},
+    "kcenter": {"network": "convnet-d2-w8", "networks": 2},
     "dm": {"network": "convnet-d2-w8", "networks": 3, "real_batch": 20, "iterations": 6},
     "datadam": {"network": "convnet-d2-w8", "networks": 3, "real_batch": 20, "iterations": 6},
 }

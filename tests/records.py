@@ -119,6 +119,7 @@ def classification_record(
     dataset: Dataset = CIFAR10,
     network: str = "convnet-d3-w128-instance-relu-avg",
     recipe: Recipe = PUBLISHED,
+    precision: str = "float32",
 ) -> Record:
     source = "cifar10 train, ZCA on cifar10 train 0a1b2c3d4e5f" if zca else "cifar10 train"
     normalisation = {"mean": [0.5] * 3, "std": [0.25] * 3, "source": source}
@@ -132,6 +133,7 @@ def classification_record(
             network=network,
             recipe=recipe,
             normalisation={**normalisation, "zca": 0.1 if zca else None},
+            precision=precision,
         ),
         cell=of_classification.Cell(
             making=making(method, ipc, len(accuracies), seed, config or {}),

@@ -1,5 +1,6 @@
 """Where and how it is computed."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 import torch
 
+from distill.runtime import compute
 from distill.runtime.compute import CPU, Compute, choose, usual_threads
 from distill.runtime.mistake import Mistake
 
@@ -77,3 +79,66 @@ def test_a_gpu_is_taken_if_there_is_one(monkeypatch):
     assert Compute.of("auto", (1, 8, 8)).threads is None
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert choose("mps").type == "mps"
+
+
+CPU_DEVICE = torch.device("cpu")
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("right", [True, False])
+@pytest.mark.parametrize("size", [8, 32])
+def test_auto_is_bfloat16_where_it_is_native_and_right_and_the_images_are_large(
+    monkeypatch, native, right, size
+):
+    monkeypatch.setattr(compute, "multiplies_bfloat16", lambda device: native)
+    monkeypatch.setattr(compute, "right_in_bfloat16", lambda device: right)
+    low = native and right and size > 16
+    expected = "bfloat16" if low else "float32"
+    assert Compute.of("cpu", (3, size, size)).precision == expected
+    assert Compute.of("cpu", (3, size, size), precision="float32").precision == "float32"
+
+
+def test_bfloat16_that_is_asked_for_is_had_or_refused(monkeypatch):
+    assert Compute.of("cpu", (1, 8, 8), precision="bfloat16").precision == "bfloat16"
+    monkeypatch.setattr(compute, "right_in_bfloat16", lambda device: False)
+    with pytest.raises(Mistake, match="cpu multiplies bfloat16 wrongly here; give --precision f"):
+        Compute.of("cpu", (1, 8, 8), precision="bfloat16")
+
+
+def test_it_goes_by_the_processor_and_by_the_version_of_torch(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    for version, fast in (("2.12.1+cpu", True), ("2.13.0", False), ("3.0.0", False)):
+        monkeypatch.setattr(torch, "__version__", version)
+        assert compute.multiplies_bfloat16(CPU_DEVICE) == fast
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch, "__version__", "2.12.1")
+    assert not compute.multiplies_bfloat16(CPU_DEVICE)
+
+
+def test_a_wrong_convolution_is_noticed(monkeypatch):
+    right = compute.right_in_bfloat16.__wrapped__
+    assert right(CPU_DEVICE)
+    convolution = compute.F.conv2d
+
+    def wrong(*given, **settings):
+        low = torch.is_autocast_enabled("cpu")
+        return convolution(*given, **settings) * (1.1 if low else 1)
+
+    monkeypatch.setattr(compute.F, "conv2d", wrong)
+    assert not right(CPU_DEVICE)
+
+
+@pytest.mark.parametrize("setting", [{"precision": "half"}, {"compile": "often"}])
+def test_other_words_are_refused_with_those_that_there_are(setting):
+    with pytest.raises(Mistake, match="accepted: auto"):
+        Compute.of("cpu", (1, 8, 8), **setting)
+
+
+def test_what_is_compiled_is_kept_between_processes(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    compute.keep_compiled()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "distill" / "compiled")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "elsewhere")
+    compute.keep_compiled()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "elsewhere"

@@ -99,6 +99,7 @@ def test_every_setting_of_a_method_takes_part(real):
         "formation": 2,
         "start": "noise",
         "augmented": False,
+        "every_layer": True,
     }
     for field in dataclasses.fields(plan.config):
         value = changes.get(field.name)

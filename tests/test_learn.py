@@ -6,10 +6,17 @@ import math
 import pytest
 import torch
 
+from benchmarks import command as benchmark
 from benchmarks.cost import reference
 from distill import __main__ as command
+from distill import datasets, formation
+from distill import learn as learning
+from distill.checkpoints import NONE, Checkpoints, State
+from distill.images import Data, ImageSet
 from distill.learn import Config, Step, first_images, learn
 from distill.methods import datadam, dm, herding
+from distill.plan import Plan, distill
+from distill.runtime import identity
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
@@ -78,7 +85,7 @@ class Pull:
         return self.spoil(Step(float(images.square().sum()), images.detach().clone(), {}))
 
 
-def run(real, objective, **changes):
+def run(real, objective, checkpoints=NONE, **changes):
     return learn(
         objective,
         real,
@@ -87,6 +94,7 @@ def run(real, objective, **changes):
         seed=0,
         device=torch.device("cpu"),
         progress=Progress(),
+        checkpoints=checkpoints,
     )
 
 
@@ -173,7 +181,7 @@ def test_a_number_that_cannot_be_is_refused_in_a_program_and_in_a_command(
         config(**{name: value})
     assert str(refusal.value) == f"{flag} {value}: {says}"
     method = config.__module__.rpartition(".")[2]
-    method = "dm" if method == "matching" else method
+    method = {"matching": "dm", "selection": "herding"}.get(method, method)
     out = tmp_path / "set.safetensors"
     error = fails(command.main, ["--method", method, "--out", str(out), f"{flag}={value}"])
     (number,) = (field.type(value) for field in dataclasses.fields(config) if field.name == name)
@@ -197,7 +205,7 @@ def test_what_lies_just_within_the_bounds_is_taken(good):
     ("name", "value", "says"),
     [
         ("schedule", "linaer", "accepted: constant, linear; did you mean linear?"),
-        ("start", "reel", "accepted: real, noise; did you mean real?"),
+        ("start", "reel", "accepted: real, noise, herding, kcenter, FILE.csv; did you mean real?"),
         ("network", "convent-w8", "did you mean convnet"),
     ],
 )
@@ -230,7 +238,99 @@ def test_images_start_as_real_ones_of_their_class_or_as_noise(digits):
     assert not torch.equal(noise[0], noise[1])
 
 
-@pytest.mark.parametrize("start", ["real", "noise"])
+def of_file(tmp_path, rows, head="# where they are from\nclass,position\n"):
+    """A file of positions."""
+    path = tmp_path / "first.csv"
+    path.write_text(head + "".join(f"{label},{place}\n" for label, place in rows))
+    return str(path)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("start", ["herding", "kcenter"])
+def test_images_start_as_those_that_a_selection_makes(digits, start, factor):
+    """Of its laptop preset and the seed of the set; as many as a formation has parts."""
+    real = digits.train.only([3, 8])
+    first = first_images(real, 2, config=Config(start=start, formation=factor), seed=5)
+    chosen = distill(Plan.of(start, real.about, ipc=2 * factor**2, seed=5), real).images
+    for place in (0, 1):
+        own = chosen[place * 2 * factor**2 : (place + 1) * 2 * factor**2]
+        assert torch.equal(first[place], real.normalisation(formation.encode(own, factor)))
+    assert not torch.equal(first, first_images(real, 2, config=Config(formation=factor), seed=5))
+
+
+def test_where_a_selection_has_too_few_images_for_all_the_parts_they_come_round_again():
+    pixels = torch.randint(0, 256, (3, 1, 8, 8), generator=generator(0), dtype=torch.uint8)
+    real = ImageSet.sorted(datasets.about("digits"), pixels, torch.zeros(3))
+    (first,) = first_images(real, 1, config=Config(start="kcenter", formation=2), seed=0)
+    chosen = distill(Plan.of("kcenter", real.about, ipc=3), real).images
+    expected = formation.encode(chosen[[0, 1, 2, 0]], 2)
+    assert torch.equal(first, real.normalisation(expected))
+
+
+def test_images_start_as_those_that_a_file_names_in_the_order_of_the_dataset(tmp_path):
+    """Also where other classes are not there, or a part of the images is held back."""
+    pixels = torch.arange(40, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 8, 8)
+    labels = torch.tensor([3, 8, 5, 8] * 10)  # so 8 is at all odd positions
+    real = ImageSet.sorted(datasets.about("digits"), pixels, labels)
+    path = of_file(tmp_path, [(8, 31), (3, 4), (8, 5), (5, 2), (3, 0), (5, 10), (8, 7)])
+    config = Config(start=path)
+    wanted = {3: [4, 0], 5: [2, 10], 8: [31, 5]}
+    for some in (real, real.only([8, 3]), Data(real, real).validation(0.2).train):
+        first = first_images(some, 2, config=config, seed=0)
+        places = torch.tensor([wanted[label] for label in some.present])
+        expected = places[:, :, None, None, None].expand(-1, -1, 1, 8, 8).to(torch.uint8)
+        assert torch.equal(first, real.normalisation(expected))
+
+
+def test_a_start_from_a_file_is_known_by_the_images_it_names_wherever_it_lies(tmp_path):
+    rows = [(0, 3), (1, 4), (0, 2)]
+    config = Config(start=of_file(tmp_path, rows))
+    assert identity.changed(config) == {"start": "positions 0:3,2 1:4"}
+    assert Config(**dataclasses.asdict(config)) == config
+    (tmp_path / "b").mkdir()
+    assert Config(start=of_file(tmp_path / "b", rows[1:] + rows[:1])) != config
+    assert Config(start=of_file(tmp_path / "b", [rows[1], rows[0], rows[2]])) == config
+    label = benchmark.label("dm", "laptop", {"start": config.start})
+    assert label.startswith("dm start=positions@") and len(label) < 30
+
+
+@pytest.mark.parametrize(
+    ("rows", "head", "says"),
+    [
+        ([(0, 1)], "klass,position\n", "does not say .*columns class and position"),
+        ([(0, "x")], "class,position\n", "does not say .*columns class and position"),
+        ([(0, -1)], "class,position\n", "a number below 0"),
+        ([], "class,position\n", "it names no image"),
+        ([(0, 1), (0, 1)], "class,position\n", "names an image twice"),
+    ],
+)
+def test_a_file_that_names_no_images_is_refused(tmp_path, rows, head, says):
+    with pytest.raises(Mistake, match=says):
+        Config(start=of_file(tmp_path, rows, head))
+    with pytest.raises(Mistake, match="does not say with which images to start"):
+        Config(start=str(tmp_path / "none.csv"))
+
+
+def test_a_file_must_name_enough_images_of_the_class(digits, tmp_path):
+    real = digits.train.only([3])
+    own = real.positions[:2].tolist()
+    few = Config(start=of_file(tmp_path, [(3, own[0])]))
+    with pytest.raises(Mistake, match="names 1 images of class '3' where 2 are needed"):
+        first_images(real, 2, config=few, seed=0)
+    wrong = Config(start=of_file(tmp_path, [(3, own[0]), (3, own[1] + 1)]))
+    with pytest.raises(Mistake, match=f"names image {own[1] + 1}, which is no training image of"):
+        first_images(real, 2, config=wrong, seed=0)
+
+
+def test_a_run_that_goes_on_needs_no_first_images(digits, monkeypatch):
+    """A selection looks at all images: that is done once."""
+    state = State(3, *(torch.full((1, 2, 1, 8, 8), value) for value in (0.5, 0.0, 0.0)))
+    monkeypatch.setattr(learning, "first_images", None)
+    images = run(digits.train.only([2]), Pull(), checkpoints=Checkpoints(state=state))
+    assert torch.equal(images, digits.train.normalisation.inverse(state.images))
+
+
+@pytest.mark.parametrize("start", ["real", "noise", "herding", "kcenter"])
 def test_the_first_images_of_a_class_follow_its_own_seed_alone(digits, start):
     config = Config(start=start)
     pair = first_images(digits.train.only([3, 8]), 2, config=config, seed=0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.cost import reference
-from distill import matching, pieces
+from distill import drawing, matching, pieces
 from distill.augment import OPERATIONS
 from distill.images import About, Data, ImageSet, Normalisation, whitened
 from distill.matching import Matching
@@ -66,6 +66,8 @@ def test_the_losses_of_the_first_steps_are_what_they_ever_were(with_flips, make,
     {"networks": 3},
     {"formation": 2, "ipc": 1},
     {"averaged": 0.5, "schedule": "linear", "ipc": 5},
+    {"start": "herding", "iterations": 1},
+    {"start": "kcenter", "iterations": 1, "formation": 2},
     {"network": "convnet-d2-w16-layer-swish-max", "real_batch": 7},
     {"network": "convnet-d1-w8-group-leakyrelu-nopool", "real_batch": 10**6},
     {"compute": Compute(precision="bfloat16"), "iterations": 2},
@@ -294,6 +296,12 @@ def test_dm_is_datadam_without_attention(digits):
     (only,) = dm.embedding(network, images)
     assert len(attention) == 2 and [term.weight for term in attention] == [50, 50]
     assert torch.equal(only.rows, last.rows) and only.weight == last.weight == 1
+    every = dataclasses.replace(config, every_layer=True)
+    three = datadam.statistic(network, images, config=every)
+    assert [term.weight for term in three] == [50, 50, 50, 1]
+    assert all(map(torch.equal, *([t.rows for t in own[:2]] for own in (attention, three))))
+    of_the_last = network.layers(images)[0][-1].pow(4).sum(1).flatten(1)
+    assert torch.allclose(three[2].rows, of_the_last / of_the_last.norm(dim=1, keepdim=True))
     shared = {field.name for field in dataclasses.fields(dm.Config)}
     about = digits.train.about
     both = [dataclasses.asdict(m.preset(about, 1, "laptop")) for m in (dm, datadam)]
@@ -342,3 +350,19 @@ def test_what_is_compiled_goes_by_the_work_of_a_class(digits, monkeypatch):
     assert compiled(Compute(precision="bfloat16"), real_batch=1, iterations=10) == 1
     assert compiled(Compute(compile="always"), real_batch=1, iterations=1) == 2
     assert compiled(Compute(compile="never"), real_batch=30, iterations=99) == 0
+
+
+def test_images_whitened_once_are_those_whitened_when_drawn(monkeypatch):
+    pixels = torch.randint(0, 256, (40, 3, 8, 8), generator=generator(0), dtype=torch.uint8)
+    about = About("noise", Normalisation.fixed(3), (3, 8, 8), ("a", "b"))
+    real = ImageSet.sorted(about, pixels, torch.arange(2).repeat(20))
+    real = whitened(Data(real, real)).train
+    settings = {"batch": 10, "device": torch.device("cpu"), "dtype": torch.float32}
+    drawn = []
+    for draws, most, once in ((2, 2**31, True), (1, 2**31, False), (2, 1, False)):
+        monkeypatch.setattr(drawing, "WHITENED", most)
+        images = drawing.RealImages(real, draws=draws, **settings)
+        assert all(known.is_floating_point() == once for known in images.classes)
+        drawn.append(images.draw(1, generator(0), None))
+    assert drawn[0].shape == (10, 3, 8, 8)
+    assert torch.allclose(drawn[0], drawn[1], atol=1e-4) and torch.equal(drawn[1], drawn[2])

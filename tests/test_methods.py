@@ -7,7 +7,7 @@ import torch
 
 from distill import datasets, plan, presets
 from distill.images import ImageSet
-from distill.methods import datadam, dm, herding
+from distill.methods import datadam, dm, herding, kcenter
 from distill.networks import build_many, parse
 from distill.runtime import registry
 from distill.runtime.compute import CPU
@@ -42,7 +42,7 @@ def test_a_method_file_holds_what_the_contract_says(name):
         module.preset(about("cifar10"), 10, "labtop")
 
 
-@pytest.mark.parametrize("method", [dm, datadam, herding])
+@pytest.mark.parametrize("method", [dm, datadam, herding, kcenter])
 @pytest.mark.parametrize(("size", "depth"), [(8, 3), (32, 3), (64, 4), (128, 5)])
 @pytest.mark.parametrize("preset", presets.NAMES)
 def test_presets_take_the_network_that_the_field_uses_at_a_size(method, size, depth, preset):
@@ -121,7 +121,7 @@ def test_ipc_must_fit_the_classes(name, digits, make):
         make(name, digits.train, 500)
 
 
-@pytest.mark.parametrize("name", ["random", "herding"])
+@pytest.mark.parametrize("name", ["random", "herding", "kcenter"])
 def test_a_selection_holds_different_real_images_and_is_a_prefix_of_a_larger_one(
     name, digits, make
 ):
@@ -134,7 +134,7 @@ def test_a_selection_holds_different_real_images_and_is_a_prefix_of_a_larger_one
         assert all(any(torch.equal(image, own) for own in real) for image in parts[1])
 
 
-@pytest.mark.parametrize("name", ["random", "herding", "dm", "datadam"])
+@pytest.mark.parametrize("name", METHODS)
 def test_a_set_follows_its_seed(name, digits, make):
     few = digits.train.only([0, 6])
     one, same, other = (make(name, few, 2, seed=s) for s in (0, 0, 1))
@@ -155,7 +155,18 @@ def icarl(features, count):
     return chosen
 
 
-def test_herding_is_icarls_greedy_order(digits, make):
+def k_center(features, count):
+    """The image nearest to the mean, then each time the one farthest from its nearest chosen."""
+    to_mean = [float((one - features.mean(0)).norm()) for one in features]
+    chosen = [to_mean.index(min(to_mean))]
+    while len(chosen) < count:
+        away = [min(float((one - features[c]).norm()) for c in chosen) for one in features]
+        chosen.append(away.index(max(away)))
+    return chosen
+
+
+@pytest.mark.parametrize(("name", "by_hand"), [("herding", icarl), ("kcenter", k_center)])
+def test_a_selection_is_the_published_greedy_order(digits, make, name, by_hand):
     """On embeddings of length 1, of two random networks side by side."""
     real = digits.train.only([3])
     streams = [generator(0, "network", k) for k in range(2)]
@@ -164,9 +175,20 @@ def test_herding_is_icarls_greedy_order(digits, make):
         x = real.normalisation(real.images)
         parts = [net.layers(x)[1] for net in networks]
     features = torch.cat([part / part.norm(dim=1, keepdim=True) for part in parts], 1) / 2**0.5
-    chosen = icarl(features.double(), 10)
-    small = make("herding", real, 10, network="convnet-d2-w8", networks=2)
+    chosen = by_hand(features.double(), 10)
+    small = make(name, real, 10, network="convnet-d2-w8", networks=2)
     assert torch.equal(small.images, real.images[chosen].float() / 255)
+
+
+@pytest.mark.parametrize("method", [herding, kcenter])
+def test_a_selection_takes_no_image_twice_even_where_all_are_alike(method):
+    assert sorted(method.order(torch.ones(5, 3), 5)) == [0, 1, 2, 3, 4]
+
+
+def test_k_centers_take_the_one_image_that_is_unlike_all_others_second():
+    features = torch.nn.functional.normalize(torch.randn(30, 4, generator=generator(0)) + 5, dim=1)
+    features[17] = -features[17]
+    assert kcenter.order(features, 2)[1] == 17
 
 
 def test_herding_follows_the_mean_better_than_chance():

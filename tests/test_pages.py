@@ -241,6 +241,17 @@ def test_images_that_judge_have_a_page_of_their_own():
         assert "judged on validation images" in named[name].title
 
 
+def test_no_table_mixes_precisions_and_each_names_its_own():
+    for make, pages in (
+        (continual_record, continual_pages),
+        (classification_record, classification_pages),
+    ):
+        named = pages([make(), later(make(precision="bfloat16"), 1)], REPORTED)
+        titles = {name: page.title for name, page in named.items()}
+        assert ["bfloat16" in title for title in titles.values()] == [False, True]
+        assert [name.endswith("-precision-bfloat16") for name in titles] == [False, True]
+
+
 def test_two_records_of_one_label_have_two_rows_and_two_lines():
     records = [
         continual_record("datadam", sets=1, orders=5),

@@ -13,7 +13,7 @@ import torch
 
 from distill.runtime import cores, workers
 from distill.runtime.mistake import Mistake
-from distill.runtime.progress import Forward, Progress, Together
+from distill.runtime.progress import Forward, Progress, Together, part
 from distill.runtime.workers import Workers
 
 from conftest import eventually, of_session
@@ -222,6 +222,12 @@ def test_one_line_shows_all_jobs_and_counts_their_parts():
         "distilling  0/4  1:40, 5:00 left  steps 25/50, steps 50/100",
         "distilling  1/4  1:40, 2:47 left  steps 50/100 loss 2",
     ]
+
+
+def test_what_a_job_did_in_an_earlier_stage_still_counts():
+    assert part(spent=15.0, here=5.0, done=0.5) == 0.75, "10 s, and half of what takes 10 s more"
+    assert part(spent=5.0, here=5.0, done=0.25) == 0.25 == part(spent=0.0, here=0.0, done=0.25)
+    assert part(spent=5.0, here=0.0, done=0.0) == 0.0
 
 
 def test_a_job_forwards_a_few_times_a_second_at_most():

@@ -1,5 +1,7 @@
 """Figures of networks trained on small sets alone."""
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.ticker import NullLocator
@@ -44,4 +46,45 @@ def curves(frame: pd.DataFrame) -> plt.Figure:
         axis.set_ylabel("accuracy (%)")
     handles, names = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=min(len(methods), 4))
+    return figure
+
+
+COLOURS = {"better": "tab:blue", "worse": "tab:red", "nothing": "0.45", "plain": "black"}
+"""By what a difference shows."""
+
+
+def forest(frame: pd.DataFrame) -> plt.Figure:
+    """Differences to one row with their 95 % intervals, a line each, the accuracies at the right.
+
+    Args:
+        frame: a row a variant: name, difference, difference low, difference high, shown (a key of
+            `COLOURS`; `plain` is the row itself, drawn at 0), accuracy (as text). Rows without a
+            difference are left out.
+    """
+    rows = frame.dropna(subset=["difference"]).to_dict("records")
+    texts = [textwrap.fill(row["name"], 40, break_on_hyphens=False) for row in rows]
+    lines = sum(max(1, text.count("\n") + 1) for text in texts)
+    figure, axis = plt.subplots(figsize=(7.5, 1.4 + 0.3 * lines), layout="constrained")
+    axis.axvline(0, color="black", linewidth=1)
+    for place, row in enumerate(rows):
+        colour, middle = COLOURS[row["shown"]], row["difference"]
+        ends = [row["difference low"], row["difference high"]]
+        axis.plot(ends, [place, place], color=colour, linewidth=2)
+        marker = "D" if row["shown"] == "plain" else "o"
+        axis.plot([middle], [place], color=colour, marker=marker, markersize=6)
+        at_right = axis.get_yaxis_transform()
+        text = {"va": "center", "fontsize": 10, "color": colour}
+        axis.text(1.02, place, row["accuracy"], transform=at_right, **text)
+    axis.set_yticks(range(len(rows)), texts, fontsize=10)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.yaxis.grid(False)
+    plain = next((row["name"] for row in rows if row["shown"] == "plain"), "")
+    axis.set_xlabel(f"accuracy minus {plain}, in points (right: accuracy)")
+    for shown in ("better", "nothing", "worse"):
+        if any(row["shown"] == shown for row in rows):
+            label = "nothing shown" if shown == "nothing" else f"shown to be {shown}"
+            axis.plot([], [], color=COLOURS[shown], marker="o", label=label)
+    handles, labels = axis.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure

@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks import evidence
 from benchmarks.evidence import Estimate, Run
+from benchmarks.page import at_precision
 from benchmarks.record import Record
 from distill import recipes
 from distill.recipes import Recipe
@@ -34,7 +35,8 @@ def setting(protocol: Any) -> str:
     judge = protocol.dataset.judged_on
     judged = "" if judge == "test" else f" (judged on {judge} images)"
     name = protocol.dataset.name
-    return f"{name}{judged}, {zca}: {protocol.network} trained on the small set alone"
+    low = at_precision(protocol.precision)
+    return f"{name}{judged}, {zca}{low}: {protocol.network} trained on the small set alone"
 
 
 def runs(record: Record) -> list[Run]:

@@ -13,6 +13,7 @@ from benchmarks.page import (
     Drawing,
     Page,
     Table,
+    at_precision,
     counts,
     difference,
     interval,
@@ -78,7 +79,8 @@ def _title(record: Record) -> str:
     p = record.protocol
     judged = "" if p.dataset.judged_on == "test" else f" (judged on {p.dataset.judged_on} images)"
     return (
-        f"{p.dataset.name}, {p.steps} steps, {p.strategy}{judged}: {p.network}, "
+        f"{p.dataset.name}, {p.steps} steps, {p.strategy}{judged}{at_precision(p.precision)}: "
+        f"{p.network}, "
         f"{p.recipe.epochs} epochs, batch {p.recipe.batch}, rate {p.recipe.rate:g}"
     )
 

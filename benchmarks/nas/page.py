@@ -20,7 +20,16 @@ from benchmarks.nas.rows import (
     row_of,
     scatter_frame,
 )
-from benchmarks.page import Drawing, Page, Table, difference, interval, made_with, names_for_people
+from benchmarks.page import (
+    Drawing,
+    Page,
+    Table,
+    at_precision,
+    difference,
+    interval,
+    made_with,
+    names_for_people,
+)
 from benchmarks.record import Record
 from benchmarks.reported import Reported
 from distill.recipes import Recipe
@@ -78,6 +87,7 @@ def _title(record: Record) -> str:
     epochs, batch = (fields.get(name, getattr(Recipe(), name)) for name in ("epochs", "batch"))
     unit = "epoch" if epochs == 1 else "epochs"
     named = f"{p.dataset.name}, {what} of the {p.space} space"
+    named += at_precision(p.truth.get("precision", "float32"))
     return f"{named}: whole dataset {epochs} {unit}, batch {batch}"
 
 

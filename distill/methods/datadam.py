@@ -29,11 +29,13 @@ class Config(matching.Config):
         balance: lambda, the share of the last features; 0.02 for images of 64 pixels and more.
         weight: of the whole loss. The paper has none; the released code has 100, and the published
             learning rate of 1 belongs to it: with lambda 0.01 the second term is DM's loss.
+        every_layer: attention of the last layer too, which the paper leaves to the second term.
     """
 
     power: float = 4
     balance: float = 0.01
     weight: float = 100.0
+    every_layer: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,7 +61,7 @@ def preset(about: About, ipc: int, name: str) -> Config:
 
 
 def statistic(network: Network, images: Tensor, *, config: Config) -> list[Vectors]:
-    """The attention maps of every layer but the last, and the embedding.
+    """The attention maps of every layer but the last (or of all), and the embedding.
 
     L_SAM is the squared distance of the class means of the maps [B, H_l * W_l], summed
     over the layers; L_MMD that of the embeddings [B, D].
@@ -71,7 +73,7 @@ def statistic(network: Network, images: Tensor, *, config: Config) -> list[Vecto
             config.weight,
             attention(f, power=config.power),
         )
-        for layer, f in enumerate(maps[:-1], 1)
+        for layer, f in enumerate(maps if config.every_layer else maps[:-1], 1)
     ]
     return [*terms, Vectors("embedding", config.weight * config.balance, embedding)]
 

@@ -1,51 +1,16 @@
-"""Herding: real images whose mean follows the class mean (Rebuffi et al., iCaRL, CVPR 2017).
-
-The features are those of random networks, as in DM, and not of a trained one: so a class's choice
-depends on no other class and on no training recipe.
-"""
-
-import dataclasses
-from typing import ClassVar
+"""Herding: real images whose mean follows the class mean (Rebuffi et al., iCaRL, CVPR 2017)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from distill import presets
-from distill.images import About, ImageSet
-from distill.learn import require
-from distill.networks import build_many, parse
+from distill.images import ImageSet
 from distill.runtime.compute import Compute
 from distill.runtime.progress import Progress
-from distill.runtime.seeding import generator
+from distill.selection import Config as Config
+from distill.selection import choose
+from distill.selection import preset as preset
 
 VERSION = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """How images are described.
-
-    Attributes:
-        network: name of the random networks.
-        networks: how many; their embeddings are put side by side.
-    """
-
-    network: str = "convnet-d3-w128-instance-relu-avg"
-    networks: int = 4
-
-    couples_classes: ClassVar[bool] = False
-    formation: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "network", str(parse(self.network)))  # one network, one name
-        require(self, "networks", least=1)
-
-
-def preset(about: About, ipc: int, name: str) -> Config:
-    """laptop: width 32. paper: width 128, the network of all published tables."""
-    width = {"laptop": 32, "paper": 128}[presets.require(name)]
-    return Config(network=f"convnet-d{about.depth}-w{width}-instance-relu-avg")
 
 
 def distill(
@@ -57,38 +22,14 @@ def distill(
     compute: Compute,
     progress: Progress,
 ) -> Tensor:
-    """Choose `ipc` images of every class present, in herding order.
+    """Choose `ipc` images of every class present, in herding order; see `selection.choose`.
 
-    Returns:
-        float32 [G, ipc, C, H, W] in pixel units, ordered by class id, each class in herding order:
-        the first images of a larger set are the smaller set.
+    The first images of a larger set are the smaller set.
     """
-    spec = parse(config.network)
-    streams = [generator(seed, "network", k) for k in range(config.networks)]
-    networks = build_many(spec, real.shape, classes=len(real.classes), generators=streams)
-    networks = [network.eval() for network in networks]  # no image may depend on its neighbours
-    progress.start("herding classes", len(real.present))
-    chosen = []
-    for label in real.present:
-        pixels = real.of_class(label)
-        order = _order(_features(networks, real, pixels, compute.device), ipc)
-        chosen.append(pixels[order])
-        progress.advance()
-    return torch.stack(chosen).float() / 255
+    return choose(order, real, ipc, config=config, seed=seed, compute=compute, progress=progress)
 
 
-@torch.inference_mode()
-def _features(networks: list, real: ImageSet, pixels: Tensor, device: torch.device) -> Tensor:
-    """[n, D]: the embeddings of uint8 images, of length 1, as iCaRL has them."""
-    parts = []
-    for part in pixels.split(100):
-        x = real.normalisation(part.to(device))
-        embeddings = [F.normalize(net.to(device).layers(x)[1], dim=1) for net in networks]
-        parts.append(torch.cat(embeddings, 1))
-    return F.normalize(torch.cat(parts), dim=1)
-
-
-def _order(features: Tensor, count: int) -> list[int]:
+def order(features: Tensor, count: int) -> list[int]:
     """The first `count` of iCaRL's greedy order (its algorithm 4).
 
     The k-th image is the one that brings the mean of the k chosen nearest to the mean of all; no
@@ -97,10 +38,10 @@ def _order(features: Tensor, count: int) -> list[int]:
     mean = features.mean(0)
     total = torch.zeros_like(mean)
     taken = features.new_zeros(len(features))  # infinite for the chosen
-    order: list[int] = []
+    places: list[int] = []
     for k in range(1, count + 1):
         distance = (mean - (total + features) / k).square().sum(1) + taken
-        order.append(int(distance.argmin()))
-        taken[order[-1]] = torch.inf
-        total += features[order[-1]]
-    return order
+        places.append(int(distance.argmin()))
+        taken[places[-1]] = torch.inf
+        total += features[places[-1]]
+    return places

@@ -68,12 +68,19 @@ class Together:
     def __init__(self, progress: Progress, what: str, jobs: int) -> None:
         """Begin the stage `what` of so many jobs."""
         self.progress = progress
-        self.jobs: dict[int, tuple[str, int, int, str]] = {}
+        self.jobs: dict[int, tuple[str, str, float]] = {}
+        self.began: dict[int, dict[str, float]] = {}
         progress.start(what, jobs)
 
     def take(self, job: int, stage: str, done: int, total: int, note: str) -> None:
         """The job number `job` has done so many of the steps of its own `stage`."""
-        self.jobs[job] = stage, done, total, note
+        now = time.monotonic()
+        stages = self.began.setdefault(job, {})
+        stages.setdefault(stage, now)
+        spent, here = now - min(stages.values()), now - stages[stage]
+        *_, before = self.jobs.get(job, ("", "", 0.0))
+        done_part = part(spent, here, done / max(total, 1)) if here or not spent else before
+        self.jobs[job] = f"{stage} {done}/{total}", note, done_part
         self._show(0)
 
     def finish(self, job: int) -> None:
@@ -83,10 +90,20 @@ class Together:
 
     def _show(self, steps: int) -> None:
         jobs = [self.jobs[number] for number in sorted(self.jobs)]
-        self.progress.ahead = sum(min(done / max(total, 1), 1) for _, done, total, _ in jobs)
-        words = [f"{stage} {done}/{total}" for stage, done, total, _ in jobs]
-        note = jobs[0][-1] if len(jobs) == 1 else ""
-        self.progress.advance(steps, note=f"{', '.join(words)} {note}".strip())
+        self.progress.ahead = sum(done for *_, done in jobs)
+        note = jobs[0][1] if len(jobs) == 1 else ""
+        self.progress.advance(
+            steps, note=f"{', '.join(where for where, *_ in jobs)} {note}".strip()
+        )
+
+
+def part(spent: float, here: float, done: float) -> float:
+    """How much of a job is done, `spent` seconds after its begin, if its present stage is the last.
+
+    That stage took `here` seconds to do so large a part of its own.
+    """
+    expected = spent - here + here / done if done else 0.0
+    return min(spent / expected if expected else done, 1.0)
 
 
 class Forward(Progress):

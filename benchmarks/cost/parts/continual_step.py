@@ -79,6 +79,7 @@ class Loops:
             labels.to(device),
             recipe=self.protocol.recipe,
             generators=train.streams(0, self.protocol.networks, 0, 0),
+            compute=self.compute,
         )
         for _, loss in steps:
             moments.advance(note=f"{loss.item()}")  # waits for a GPU, as Avalanche's loop does

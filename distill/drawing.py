@@ -1,0 +1,43 @@
+"""The real images of a matching objective, drawn anew for each target."""
+
+import torch
+from torch import Tensor
+
+from distill.augment import Draw, augment
+from distill.images import ImageSet
+
+WHITENED = 2**31
+"""Bytes that the whitened images of a whole dataset may take; others are whitened when drawn."""
+
+
+class RealImages:
+    """The real images of every class present, on one device."""
+
+    def __init__(
+        self, real: ImageSet, *, batch: int, draws: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        """`draws` times `batch` images of a class are to be drawn; a smaller class gives all.
+
+        A whitening costs as much as a fifth of a ConvNet of width 128: where more images are drawn
+        than there are, each is whitened once.
+        """
+        self.batch, self.dtype = batch, dtype
+        self.normalisation = real.normalisation.to(device)
+        self.classes = [real.of_class(label).to(device) for label in real.present]
+        if self.normalisation.whitening is not None:
+            self.classes = [
+                torch.cat([self.normalisation(part) for part in pixels.split(500)])
+                if draws * batch >= len(pixels)
+                and len(real.classes) * pixels.numel() * self.dtype.itemsize <= WHITENED
+                else pixels
+                for pixels in self.classes
+            ]
+
+    def draw(self, c: int, stream: torch.Generator, draws: Draw | None) -> Tensor:
+        """Images [n, C, H, W] of class number `c`, augmented, as a network is to see them."""
+        known = self.classes[c]
+        images = known[torch.randperm(len(known), generator=stream)[: self.batch]]
+        if images.dtype == torch.uint8:
+            images = self.normalisation(images)
+        images = images.to(self.dtype)
+        return images if draws is None else augment(images[None], draws.of(slice(c, c + 1)))[0]

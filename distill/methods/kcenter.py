@@ -1,0 +1,48 @@
+"""k-center greedy: real images that leave no image of their class far away.
+
+The core set of Sener and Savarese (Active Learning for Convolutional Neural Networks, ICLR 2018,
+algorithm 1), class by class: a baseline of DC and of DM.
+"""
+
+import torch
+from torch import Tensor
+
+from distill.images import ImageSet
+from distill.runtime.compute import Compute
+from distill.runtime.progress import Progress
+from distill.selection import Config as Config
+from distill.selection import choose
+from distill.selection import preset as preset
+
+VERSION = 1
+
+
+def distill(
+    real: ImageSet,
+    ipc: int,
+    *,
+    config: Config,
+    seed: int,
+    compute: Compute,
+    progress: Progress,
+) -> Tensor:
+    """Choose `ipc` images of every class present, in greedy order; see `selection.choose`.
+
+    The first images of a larger set are the smaller set.
+    """
+    return choose(order, real, ipc, config=config, seed=seed, compute=compute, progress=progress)
+
+
+def order(features: Tensor, count: int) -> list[int]:
+    """The first `count` places of the greedy order: each is the farthest from all before it.
+
+    The first is the image nearest to the mean of all; no image is chosen twice.
+    """
+    places = [int((features - features.mean(0)).square().sum(1).argmin())]
+    distance = features.new_full((len(features),), torch.inf)  # to the nearest of the chosen
+    while len(places) < count:
+        last = features[places[-1]]
+        distance = distance.minimum((features - last).square().sum(1))
+        distance[places] = -torch.inf
+        places.append(int(distance.argmax()))
+    return places

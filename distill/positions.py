@@ -1,0 +1,72 @@
+"""Real images named one by one: a CSV file of their places in the dataset's own order.
+
+What a configuration keeps of such a file is its content, in one line of text, so that a set or a
+record says on its own which images they were, wherever the file lies.
+"""
+
+import csv
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from distill.images import ImageSet
+from distill.runtime.mistake import Mistake
+
+PREFIX = "positions "
+
+
+def read(path: str) -> str:
+    """`positions 0:5,7 1:3` of a CSV file with the columns class and position.
+
+    position counts all training images in the order of the dataset's files, from 0; class is an
+    id. Lines that begin with # are left out.
+
+    Raises:
+        Mistake: no such file, or it holds something else.
+    """
+    by_class: dict[int, list[int]] = {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        for row in csv.DictReader(line for line in lines if line.strip() and line[0] != "#"):
+            by_class.setdefault(int(row["class"]), []).append(int(row["position"]))
+        if min((min(label, *own) for label, own in by_class.items()), default=-1) < 0:
+            raise ValueError("it names no image, or a number below 0")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Mistake(
+            f"{path} does not say with which images to start ({error}); give a CSV file with the "
+            "columns class and position, both whole numbers"
+        ) from error
+    if any(len(set(own)) < len(own) for own in by_class.values()):
+        raise Mistake(f"{path} names an image twice; leave one out")
+    classes = sorted(by_class.items())
+    return PREFIX + " ".join(f"{label}:{','.join(map(str, own))}" for label, own in classes)
+
+
+def are(text: str) -> bool:
+    """Whether `text` is one that `read` returns."""
+    return re.fullmatch(rf"{PREFIX}\d+:\d+(,\d+)*( \d+:\d+(,\d+)*)*", text) is not None
+
+
+def images(text: str, real: ImageSet, label: int, count: int) -> Tensor:
+    """uint8 [count, C, H, W]: the first `count` images of a class that `read`'s text names.
+
+    Raises:
+        Mistake: it names fewer, or one that is no image of that class here.
+    """
+    named = dict(part.split(":") for part in text.removeprefix(PREFIX).split())
+    places = [int(place) for place in named.get(str(label), "").split(",") if place][:count]
+    if len(places) < count:
+        raise Mistake(
+            f"--method.start names {len(places)} images of class '{real.classes[label]}' where "
+            f"{count} are needed; name as many for every class"
+        )
+    same = real.positions[real.labels == label] == torch.tensor(places)[:, None]
+    for place, known in zip(places, same.any(1).tolist(), strict=True):
+        if not known:
+            raise Mistake(
+                f"--method.start names image {place}, which is no training image of class "
+                f"'{real.classes[label]}' here; positions count from 0 in the dataset's own order"
+            )
+    return real.of_class(label)[same.int().argmax(1)]
