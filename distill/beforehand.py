@@ -12,7 +12,7 @@ from pathlib import Path
 from distill.images import ImageSet
 from distill.learn import Config
 from distill.matching import Config as Matching
-from distill.plan import KIND, Plan, _name, distill
+from distill.plan import KIND, Plan, distill, piece_name
 from distill.runtime.compute import SMALL, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.store import Store
@@ -74,7 +74,7 @@ def missing(wanted: Iterable[Wanted], source: Source) -> list[tuple[Plan, list[i
 def _kept(plan: Plan, labels: list[int], source: Source) -> bool:
     real = source.real.only(labels)
     facts = plan.identity(real, source.compute.precision)
-    return Store(source.sets).path(_name(plan, real, labels), KIND, facts).exists()
+    return Store(source.sets).path(piece_name(plan, real, labels), KIND, facts).exists()
 
 
 def _jobs(

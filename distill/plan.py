@@ -135,7 +135,7 @@ def _places(plan: Plan, real: ImageSet, compute: Compute) -> list[Place]:
     """The pieces of a set in a store."""
     units = [real.present] if plan.config.couples_classes else [[label] for label in real.present]
     return [
-        Place(_name(plan, real, unit), plan.identity(real.only(unit), compute.precision), unit)
+        Place(piece_name(plan, real, unit), plan.identity(real.only(unit), compute.precision), unit)
         for unit in units
     ]
 
@@ -164,7 +164,7 @@ def _kept(plan: Plan, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -
     return dataclasses.replace(part, made=made)
 
 
-def _name(plan: Plan, real: ImageSet, unit: list[int]) -> str:
+def piece_name(plan: Plan, real: ImageSet, unit: list[int]) -> str:
     """Of a piece in the store, for people."""
     classes = "_".join(map(str, unit))[:40]
     return f"{real.name}-{plan.method}-ipc{plan.ipc}-class{classes}"
