@@ -13,8 +13,7 @@ WORTH = 5000
 """Steps on images of SMALL pixels, of all jobs together, that pay the start of processes: about 3 s
 each; such a step takes 1 to 2 ms. On larger images steps cost in proportion to the pixels."""
 SCALING = 0.85
-"""Threads scale as the number of cores to this power: 1.8 on two (a convolution at 32 x 32 and width
-128 on an idle machine: 1.9 to 2; a training step 1.8)."""
+"""Threads scale as the number of cores to this power: 1.8 on two, a training step at width 128."""
 
 
 def cores() -> int:
