@@ -31,8 +31,8 @@ def load(command: Any) -> tuple["Data", "Compute"]:
     """The images that a command asks for, and where to compute.
 
     Args:
-        command: with dataset, data_root, image_size, ipc, device, precision, compile and out; if
-            it has a judge, `validation` makes a part of the training images the test images.
+        command: with dataset, data_root, image_size, ipc, device and out, maybe precision, compile
+            and judge: `validation` makes a part of the training images the test images.
 
     Raises:
         Mistake: no such device, a folder that cannot be written to, a damaged record where others
@@ -48,8 +48,8 @@ def load(command: Any) -> tuple["Data", "Compute"]:
     compute = Compute.of(
         command.device,
         about(command).shape,
-        precision=command.precision,
-        compile=command.compile,
+        precision=getattr(command, "precision", "auto"),
+        compile=getattr(command, "compile", "auto"),
     )
     for folder in ("records", "sets"):
         require_writable(command.out / folder)

@@ -1,6 +1,7 @@
 """Records: their schemas, their digests, their keys, and who refuses one that was changed."""
 
 import dataclasses
+import importlib
 import json
 import subprocess
 
@@ -24,6 +25,7 @@ from distill.recipes import Recipe
 from distill.runtime import identity, registry
 from distill.runtime.flags import cli, parse
 from distill.runtime.mistake import Mistake
+from downstream.continual.metrics import OrderResult
 
 from records import EVERY, classification_record, continual_record
 
@@ -260,10 +262,13 @@ def key_of(module, args, monkeypatch, record=None):
     """The key of the record that a command would write; its results are taken from `record`."""
     kind = module.__name__.split(".")[1]
     given = record or EVERY[kind]()
-    values = given.results if kind == "continual" else given.results.accuracies
-    sets = given.sets if kind == "continual" else []
-    name = "_orders" if kind == "continual" else "_sets"
-    monkeypatch.setattr(module, name, lambda ready, watch: (values, sets))
+    if kind == "continual":
+        pairs = zip(given.results.sizes, given.results.matrices, strict=True)
+        values, name = [OrderResult(*pair) for pair in pairs], "results"
+    else:
+        values, name = given.results.accuracies, "accuracies"
+    running = importlib.import_module(f"benchmarks.{kind}.run")
+    monkeypatch.setattr(running, name, lambda *given, **settings: (values, []))
     command, flags = parse(getattr(module, kind.capitalize()), args, prog="x")
     return module.run(module.prepare(command, flags), given.provenance).key
 
