@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -131,8 +132,15 @@ def counts(estimate: Estimate) -> str:
 
 
 def made_with(records: Sequence[Record]) -> list[str]:
-    """The commands that the records came from."""
-    return sorted({record.provenance.command for record in records})
+    """The commands that the records came from, without what only says where: `--out runs`."""
+    return sorted({_anywhere(record.provenance.command) for record in records})
+
+
+def _anywhere(command: str) -> str:
+    words = shlex.split(command)
+    places = [n for n, word in enumerate(words) if word in ("--out", "--workers")]
+    dropped = {n + more for n in places for more in (0, 1)}
+    return shlex.join(word for n, word in enumerate(words) if n not in dropped)
 
 
 def names_for_people(

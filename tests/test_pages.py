@@ -490,6 +490,14 @@ def test_a_table_reads_well_as_plain_text():
     assert "None" not in text and "nan" not in text
 
 
+def test_a_command_on_a_page_does_not_say_where_its_files_went():
+    command = "python -m benchmarks.continual --out '/my runs/x' --ipc 1 --workers 2 --seed 3"
+    record = continual_record()
+    provenance = dataclasses.replace(record.provenance, command=command)
+    (page,) = continual_pages([dataclasses.replace(record, provenance=provenance)], []).values()
+    assert page.commands == ["python -m benchmarks.continual --ipc 1 --seed 3"]
+
+
 def test_a_page_names_the_commands_of_all_its_records():
     page = page_of(continual_record(), continual_record("dm"), continual_record("dm", 2))
     commands = [f"python -m benchmarks.continual --method {name}" for name in ("dm", "random")]
