@@ -88,8 +88,9 @@ class Stopwatch:
 
 
 def cost(seconds: dict[str, float], device: torch.device) -> Cost:
-    """Seconds by stage, and the most memory that this process has held."""
+    """Seconds by stage, and the most memory that this process or one of its children has held."""
     unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
+    who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    peak = max(resource.getrusage(one).ru_maxrss for one in who) * unit // 2**20
     gpu = torch.cuda.max_memory_allocated(device) // 2**20 if device.type == "cuda" else None
     return Cost(seconds=seconds, peak_mb=peak, gpu_mb=gpu)

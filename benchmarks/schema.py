@@ -58,13 +58,19 @@ class Dataset:
 
 @facts
 class SetUsed:
-    """A set that a run used: its content's digest, and the wall clock that making it took."""
+    """A set that a run used: its content's digest, and what making it took.
+
+    Attributes:
+        seconds: wall clock; classes made side by side count each their own.
+        core_seconds: of all cores together; 0 if not known.
+    """
 
     seed: int
     digest: str
     seconds: float
     images: int
     bytes: int
+    core_seconds: float = 0.0
 
 
 def versions(making: Making | None, dataset: Dataset) -> Versions:
@@ -133,4 +139,5 @@ def set_used(small: "SyntheticSet") -> SetUsed:
         seconds=round(small.made.seconds, 3),
         images=len(small.images),
         bytes=small.stored_bytes,
+        core_seconds=round(small.made.core_seconds, 3),
     )

@@ -46,6 +46,7 @@ def distill(
     preset: str = "laptop",
     seed: int = 0,
     device: str = "auto",
+    precision: str = "auto",
     store: str | Path | None = None,
     **changes: Any,
 ) -> "SyntheticSet":
@@ -53,6 +54,7 @@ def distill(
 
     Args:
         preset: of the method's configuration; `changes` are made to it, such as `power=1`.
+        precision: `float32`, `bfloat16`, or `auto`: the second where the processor multiplies it.
         store: a folder in which finished classes are kept and found again.
 
     Raises:
@@ -65,7 +67,7 @@ def distill(
     return plan.distill(
         plan.Plan.of(method, real.about, ipc=ipc, preset=preset, seed=seed, **changes),
         real,
-        compute=Compute.of(device, real.shape),
+        compute=Compute.of(device, real.shape, precision=precision),
         store=None if store is None else Store(Path(store)),
     )
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from distill.runtime.store import Store, Tensors
+from distill.runtime.watch import Watch
 
 KIND = "state"
 """Of a store's pieces."""
@@ -50,16 +51,28 @@ class Checkpoints:
     Attributes:
         store, places: where they are kept; without a store nothing is.
         state: where they stand; None at the start.
-        kept: whether anything was written.
+        seconds, core_seconds: what it took to get there, for all of them together.
+        begun: whether anything was written, by this run or an earlier one.
     """
 
     store: Store | None = None
     places: Sequence[Place] = ()
     state: State | None = None
-    kept: bool = False
+    seconds: float = 0.0
+    core_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        self.last = time.monotonic()
+        self.begun = self.state is not None
+        self.start()
+
+    def start(self) -> None:
+        """Work begins now."""
+        self.watch, self.last = Watch(), time.monotonic()
+
+    def spent(self) -> tuple[float, float]:
+        """Seconds and core seconds until now, of earlier runs too."""
+        seconds, core_seconds = self.watch.read()
+        return self.seconds + seconds, self.core_seconds + core_seconds
 
     @property
     def due(self) -> bool:
@@ -73,13 +86,20 @@ class Checkpoints:
             Mistake: the folder cannot be written to.
         """
         assert self.store is not None
-        first = 0
+        first, count = 0, len(state.images)
+        seconds, core_seconds = self.spent()
         for place in self.places:
             own = slice(first, first + len(place.labels))
             first = own.stop
             tensors = {name: getattr(state, name)[own] for name in State._fields[1:]}
-            self.store.put(place.name, KIND, place.facts, tensors, {"step": state.step})
-        self.last, self.kept = time.monotonic(), True
+            share = len(place.labels) / count
+            about = {
+                "step": state.step,
+                "seconds": seconds * share,
+                "core_seconds": core_seconds * share,
+            }
+            self.store.put(place.name, KIND, place.facts, tensors, about)
+        self.last, self.begun = time.monotonic(), True
 
     def drop(self) -> None:
         """Forget what was kept: the images are finished."""
@@ -90,35 +110,46 @@ class Checkpoints:
 NONE = Checkpoints()
 
 
+class Kept(NamedTuple):
+    """A checkpoint as it was read: the state, and what it took to get there."""
+
+    state: State
+    seconds: float
+    core_seconds: float
+
+
 def standing(store: Store, places: Sequence[Place], *, most: int) -> list[Checkpoints]:
     """The classes of `places`, those together that stand at the same step, `most` at most.
 
     A class that is further already begins anew, and its checkpoint is left as it is.
     """
-    groups: dict[int | None, list[tuple[Place, State | None]]] = {}
+    groups: dict[int | None, list[tuple[Place, Kept | None]]] = {}
     for place in places:
-        state = store.get(place.name, KIND, place.facts, of=_state)
-        beyond = state is not None and state.step > most
-        step = None if beyond else state.step if state else 0
-        groups.setdefault(step, []).append((place, None if beyond else state))
-    return [
-        Checkpoints(
-            store if step is not None else None,
-            [place for place, _ in group],
-            _joined([state for _, state in group]) if step else None,
-        )
-        for step, group in groups.items()
-    ]
+        kept = store.get(place.name, KIND, place.facts, of=_kept)
+        beyond = kept is not None and kept.state.step > most
+        step = None if beyond else kept.state.step if kept else 0
+        groups.setdefault(step, []).append((place, kept))
+    checkpoints = []
+    for step, group in groups.items():
+        own, kept = [place for place, _ in group], [kept for _, kept in group]
+        if not step:
+            checkpoints.append(Checkpoints(None if step is None else store, own))
+            continue
+        state = _joined([known.state for known in kept])
+        spent = (sum(known[n] for known in kept) for n in (1, 2))
+        checkpoints.append(Checkpoints(store, own, state, *spent))
+    return checkpoints
 
 
-def _state(tensors: Tensors, facts: dict[str, Any]) -> State:
+def _kept(tensors: Tensors, facts: dict[str, Any]) -> Kept:
     """A piece of the store.
 
     Raises:
         ValueError: it is no state.
     """
     try:
-        return State(int(facts["step"]), *(tensors[name] for name in State._fields[1:]))
+        state = State(int(facts["step"]), *(tensors[name] for name in State._fields[1:]))
+        return Kept(state, float(facts["seconds"]), float(facts["core_seconds"]))
     except KeyError as error:
         raise ValueError(f"it lacks {error}") from error
 

@@ -14,9 +14,9 @@ class RealImages:
     """The real images of every class present, on one device."""
 
     def __init__(
-        self, real: ImageSet, *, batch: int, draws: int, device: torch.device, dtype: torch.dtype
+        self, real: ImageSet, *, batch: int, times: int, device: torch.device, dtype: torch.dtype
     ) -> None:
-        """`draws` times `batch` images of a class are to be drawn; a smaller class gives all.
+        """`times` times `batch` images of a class are to be drawn; a smaller class gives all.
 
         A whitening costs as much as a fifth of a ConvNet of width 128: where more images are drawn
         than there are, each is whitened once.
@@ -27,7 +27,7 @@ class RealImages:
         if self.normalisation.whitening is not None:
             self.classes = [
                 torch.cat([self.normalisation(part) for part in pixels.split(500)])
-                if draws * batch >= len(pixels)
+                if times * batch >= len(pixels)
                 and len(real.classes) * pixels.numel() * self.dtype.itemsize <= WHITENED
                 else pixels
                 for pixels in self.classes

@@ -7,7 +7,8 @@ it but the gradient.
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch import Tensor
 from distill import formation, positions
 from distill.checkpoints import NONE, Checkpoints, State
 from distill.health import Health
-from distill.images import ImageSet
+from distill.images import About, ImageSet
 from distill.runtime import registry
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake, unknown
@@ -159,16 +160,16 @@ def learn(
     learned = _Learned(state, config, device)
     objective.prepare(progress)
     health = Health(config.iterations, window=objective.window, say=progress.say)
-    progress.start("steps", config.iterations)
-    progress.advance(state.step)
+    progress.start("steps", config.iterations, done=state.step)
     for number in range(state.step, config.iterations):
         step = objective.step(learned.images, number)
         learned.follow(step, number)
-        if checkpoints.due or (number + 1 == config.iterations and checkpoints.kept):
+        if checkpoints.due or (number + 1 == config.iterations and checkpoints.begun):
             checkpoints.keep(learned.state(number + 1))
         health.watch(number, step.loss, learned.images, step.maps)
         progress.advance(note=f"loss {step.loss / len(real.present):.4g} a class")
-    return real.normalisation.inverse(learned.result())
+    # Class by class, since a product of more rows may round otherwise.
+    return torch.stack([real.normalisation.inverse(own) for own in learned.result()])
 
 
 class _Learned:
@@ -238,19 +239,29 @@ def first_images(
     return torch.stack(first)
 
 
+def selection(start: str) -> ModuleType | None:
+    """The method that chooses images to start from, if one does."""
+    return registry.load("distill.methods", start) if start in SELECTIONS else None
+
+
+def selecting(method: ModuleType, about: About, count: int) -> Any:
+    """How it chooses `count` images a class."""
+    return method.preset(about, count, "laptop")
+
+
 def _real_start(
     real: ImageSet, ipc: int, config: Config, seed: int, device: torch.device
 ) -> Tensor:
     """[ipc, C, H, W] in pixel units, of the one class in `real`."""
     (label,) = real.present
     count = ipc * config.formation**2
-    if config.start in SELECTIONS:
-        method = registry.load("distill.methods", config.start)  # methods import this file
+    method = selection(config.start)
+    if method is not None:
         few = min(count, len(real))
         chosen = method.distill(
             real,
             few,
-            config=method.preset(real.about, few, "laptop"),
+            config=selecting(method, real.about, few),
             seed=seed,
             compute=Compute(device),
             progress=Progress(),

@@ -18,11 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from distill import learn
+from distill import formation, learn
 from distill.augment import Draw, augment, draw
 from distill.checkpoints import NONE, Checkpoints
 from distill.drawing import RealImages
-from distill.formation import shown
 from distill.images import ImageSet
 from distill.learn import Step
 from distill.networks import Network, build, couples_images, initialise, parse, size
@@ -45,6 +44,9 @@ Statistic = Callable[[Network, Tensor], list[Vectors]]
 
 WORTH_COMPILING = 1e12
 """FLOPs that one class costs from which on the compiler's 10 to 25 seconds come back."""
+LONG = 1000
+"""Steps that a run is taken to have: one of fewer may be the beginning of one of more, and must
+round as that does."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,8 +143,13 @@ class Matching:
         self.window = max(config.networks, 1)
         device = self.device = compute.device
         self.normalisation = real.normalisation.to(device)
-        draws, batch = config.networks or config.iterations, config.real_batch
-        self.images = RealImages(real, batch=batch, draws=draws, device=device, dtype=dtype)
+        self.images = RealImages(
+            real,
+            batch=config.real_batch,
+            times=config.networks or LONG,
+            device=device,
+            dtype=dtype,
+        )
         self.operations = real.about.operations if config.augmented else ()
         spec, classes = parse(config.network), len(real.classes)
         first = generator(seed, "network", 0)
@@ -151,8 +158,8 @@ class Matching:
         self.bought: dict[int, Target] = {}
         self.flops = size(spec, real.shape, classes)[1]
         self.compiled_images: int | None = None
-        shown = ipc * config.formation**2
         numbers = spec.width * math.prod(real.shape[1:])
+        shown = ipc * config.formation**2
         pieces = Pieces.of(shown, numbers=numbers, flops=self.flops, device=device.type)
         coupled = config.couples_classes
         self.pieces = pieces._replace(classes=len(real.present)) if coupled else pieces
@@ -179,9 +186,8 @@ class Matching:
         config, always = self.config, self.compute.compile == "always"
         if self.compute.compile == "never" or config.couples_classes:
             return
-        draws = config.networks or config.iterations
-        real = draws * config.real_batch * self.flops
-        synthetic = 3 * config.iterations * self.pieces.shown * self.flops
+        real = (config.networks or LONG) * config.real_batch * self.flops
+        synthetic = 3 * LONG * self.pieces.shown * self.flops
         low = self.compute.precision != FLOAT32
         if always or real >= WORTH_COMPILING:
             self.compiled_images = even(config.real_batch, self.pieces.images)
@@ -201,7 +207,7 @@ class Matching:
             if learning:
                 torch.autograd.grad(sum(v.rows.sum() for v in terms), example)
         except Exception as failure:  # whatever the compiler of this machine raises
-            reason = str(failure).strip().splitlines()[0]
+            reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
             say(f"torch.compile fails here, so it is left out: {reason}")
             return self.statistic
         return fused
@@ -272,15 +278,15 @@ class Matching:
             loss, terms = self._loss(view, len(part), classes, target)
             gradients += [torch.autograd.grad(loss, view)[0][: len(part)]]
             total += loss.detach()
-        shown = len(part) * self.pieces.shown
-        maps = {v.name: v.rows[:shown].detach() for v in terms if v.name.startswith("attention")}
+        real = len(part) * self.pieces.shown  # the others fill the piece up
+        maps = {v.name: v.rows[:real].detach() for v in terms if v.name.startswith("attention")}
         return Step(total.item(), torch.cat(gradients), maps)
 
     def _loss(
         self, view: Tensor, count: int, classes: slice, target: Target
     ) -> tuple[Tensor, list[Vectors]]:
         """Of the first `count` classes in view [g, ipc, C, H, W]: the loss [] and all terms."""
-        batch = shown(view, self.config.formation, self.normalisation)
+        batch = formation.shown(view, self.config.formation, self.normalisation)
         if target.draws is not None:
             batch = augment(batch, target.draws.of(classes).filled(len(view)))
         terms = self._terms(self.synthetic_side, batch.flatten(0, 1))

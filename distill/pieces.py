@@ -15,10 +15,11 @@ AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
 """How many numbers one layer's activations may have at a time: a few images of 32x32 at width 128
 stay in a CPU's cache; a GPU wants much. It bounds the memory of both sides."""
 
-WORTH_A_CALL = 2**25
-"""FLOPs of a forward pass that outweigh its calls from Python: smaller classes share a piece."""
-TOGETHER = 10
-"""So many classes at most: a piece is filled up, and few classes may be there (measured)."""
+WORTH_A_CALL = {"cpu": 2**25, "cuda": 2**34}
+"""FLOPs of a forward pass that outweigh its calls from Python: smaller classes share a piece.
+Measured on a CPU; a guess for a GPU."""
+TOGETHER = {"cpu": 10, "cuda": 100}
+"""So many classes at most: a piece is filled up, and few classes may be there."""
 
 
 class Pieces(NamedTuple):
@@ -40,9 +41,10 @@ class Pieces(NamedTuple):
         Args:
             numbers: of one image's largest activation. flops: of its forward pass.
         """
-        most = max(1, AT_ONCE.get(device, AT_ONCE["cuda"]) // numbers)
-        worth = max(2, WORTH_A_CALL // flops)  # one image alone is a slow shape
-        classes = min(-(-worth // shown), TOGETHER, most // shown)
+        kind = "cpu" if device == "cpu" else "cuda"
+        most = max(1, AT_ONCE[kind] // numbers)
+        worth = max(2, WORTH_A_CALL[kind] // flops)  # one image alone is a slow shape
+        classes = min(-(-worth // shown), TOGETHER[kind], most // shown)
         return cls(most, max(1, classes), shown)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from types import ModuleType
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from distill import learn
-from distill.checkpoints import NONE, Checkpoints, Place, standing
+from distill.checkpoints import Checkpoints, Place, standing
 from distill.images import About, ImageSet, digest
 from distill.runtime import registry
 from distill.runtime.compute import CPU, FLOAT32, Compute
@@ -74,8 +73,7 @@ class Plan:
 
     def identity(self, real: ImageSet, precision: str = FLOAT32) -> dict[str, Any]:
         """What the images made of the classes in `real` depend on."""
-        lower = {} if precision == FLOAT32 else {"precision": precision}
-        return lower | {
+        return self._further(real.about, precision) | {
             "method": self.method,
             "version": self.module.VERSION,
             "config": self.config,
@@ -85,6 +83,17 @@ class Plan:
             "digests": digests(real),
             "normalisation": real.normalisation.describe(),
         }
+
+    def _further(self, about: About, precision: str) -> dict[str, Any]:
+        """Of a method that learns: what is not usual, and a method that chose the first images."""
+        if not isinstance(self.config, learn.Config):
+            return {}
+        facts = {} if precision == FLOAT32 else {"precision": precision}
+        selection = learn.selection(self.config.start)
+        if selection is not None:
+            config = learn.selecting(selection, about, self.ipc)
+            facts["start"] = {"version": selection.VERSION, "config": config}
+        return facts
 
 
 def digests(real: ImageSet) -> dict[str, str]:
@@ -175,10 +184,11 @@ def _made(
     real: ImageSet,
     compute: Compute,
     progress: Progress,
-    checkpoints: Checkpoints = NONE,
+    checkpoints: Checkpoints | None = None,
 ) -> SyntheticSet:
     compute.enter()
-    began = time.monotonic()
+    checkpoints = checkpoints or Checkpoints()
+    checkpoints.start()
     learns = isinstance(plan.config, learn.Config)
     images = plan.module.distill(
         real,
@@ -189,6 +199,7 @@ def _made(
         progress=progress,
         **({"checkpoints": checkpoints} if learns else {}),
     )
+    seconds, core_seconds = checkpoints.spent()
     made = Made(
         method=plan.method,
         version=plan.module.VERSION,
@@ -199,8 +210,9 @@ def _made(
         config=dataclasses.asdict(plan.config),
         normalisation=real.normalisation.describe(),
         versions={name: version(name) for name in ("torch", "torchvision")},
-        precision=compute.precision,
-        seconds=round(time.monotonic() - began, 3),
+        precision=compute.precision if learns else FLOAT32,
+        seconds=round(seconds, 3),
+        core_seconds=round(core_seconds, 3),
     )
     labels = torch.tensor(real.present).repeat_interleave(plan.ipc)
     flat = images.detach().float().cpu().flatten(0, 1)

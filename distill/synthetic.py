@@ -30,8 +30,9 @@ class Made:
         config: the method's whole configuration.
         normalisation: how the networks saw the images.
         versions: of the libraries.
-        seconds: wall clock that the making took.
+        seconds: wall clock that the making took; classes made side by side count each their own.
         precision: of convolutions and matrix products.
+        core_seconds: of all cores together; 0 if not known.
     """
 
     method: str
@@ -45,6 +46,7 @@ class Made:
     versions: Mapping[str, str]
     seconds: float
     precision: str = "float32"
+    core_seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -115,8 +117,13 @@ class SyntheticSet(Dataset):
         """The images of these classes; they share the seconds evenly."""
         kept = torch.isin(self.labels, torch.tensor(labels))
         digests = {str(label): self.made.digests[str(label)] for label in labels}
-        seconds = self.made.seconds * int(kept.sum()) / len(kept)
-        made = dataclasses.replace(self.made, digests=digests, seconds=seconds)
+        share = int(kept.sum()) / len(kept)
+        made = dataclasses.replace(
+            self.made,
+            digests=digests,
+            seconds=self.made.seconds * share,
+            core_seconds=self.made.core_seconds * share,
+        )
         return dataclasses.replace(
             self, images=self.images[kept], labels=self.labels[kept], made=made
         )
@@ -232,11 +239,12 @@ def merge(sets: Sequence[SyntheticSet]) -> SyntheticSet:
     first = sets[0]
     digests = {label: found for part in sets for label, found in part.made.digests.items()}
     seconds = sum(part.made.seconds for part in sets)
-    made = dataclasses.replace(first.made, digests=digests, seconds=seconds)
+    both = {"digests": digests, "seconds": seconds}
+    both["core_seconds"] = sum(part.made.core_seconds for part in sets)
+    made = dataclasses.replace(first.made, **both)
     for part in sets:
-        alike = dataclasses.replace(part.made, digests=digests, seconds=seconds)
         # Library versions may differ between pieces that a store kept; all else may not.
-        alike = dataclasses.replace(alike, versions=first.made.versions)
+        alike = dataclasses.replace(part.made, **both, versions=first.made.versions)
         assert alike == made and part.formation == first.formation, "sets of two kinds"
     images = torch.cat([part.images for part in sets])
     labels = torch.cat([part.labels for part in sets])

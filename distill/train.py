@@ -173,17 +173,24 @@ def fit(
     *,
     recipe: Recipe,
     seed: int,
+    numbers: Sequence[int] | None = None,
     compute: Compute = CPU,
     progress: Progress | None = None,
 ) -> None:
-    """Do the whole of `training`; `progress` has been started by the caller and counts epochs."""
+    """Do the whole of `training`.
+
+    Args:
+        numbers: of the networks, each of which has a stream of its own; from 0 on if None.
+        progress: started by the caller; it counts epochs.
+    """
     epoch = recipe.batches(len(images))
+    numbers = range(len(networks)) if numbers is None else numbers
     steps = training(
         networks,
         images,
         labels,
         recipe=recipe,
-        generators=streams(seed, len(networks)),
+        generators=[generator(seed, "train", number) for number in numbers],
         compute=compute,
     )
     for done, loss in steps:

@@ -8,6 +8,7 @@ import torch
 from distill import checkpoints
 from distill.runtime.progress import Progress
 from distill.runtime.store import Store
+from distill.runtime.watch import Watch
 
 
 class Broken(Progress):
@@ -61,6 +62,18 @@ def test_a_run_broken_off_goes_on_to_the_very_same_images(
     counted = Counted()
     resumed = make(method, real, 2, store=store, progress=counted, **settings)
     assert counted.made == 4 and torch.equal(resumed.images, whole.images)
+
+
+def test_what_a_set_took_counts_from_its_first_step(digits, make, tmp_path, often, monkeypatch):
+    """A run that is broken off, and one that goes on from fewer steps."""
+    store, real = Store(tmp_path), digits.train.only([2, 5])
+    monkeypatch.setattr(Watch, "read", lambda watch: (10.0, 20.0))
+    with pytest.raises(KeyboardInterrupt):
+        make("dm", real, 1, store=store, progress=Broken(2), iterations=3)
+    made = make("dm", real, 1, store=store, iterations=3).made
+    assert (made.seconds, made.core_seconds) == (20.0, 40.0)
+    made = make("dm", real, 1, store=store, iterations=5).made
+    assert (made.seconds, made.core_seconds) == (30.0, 60.0)
 
 
 def test_more_steps_go_on_from_fewer_and_fewer_begin_anew(digits, make, tmp_path, often):

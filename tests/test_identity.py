@@ -167,3 +167,19 @@ def test_the_first_difference_is_named():
     assert identity.first_difference(ours, {**ours, "seed": None}) == "seed: the default, not 0"
     longer = {**ours, "sizes": [1, 2, 3, 4, 5, 6]}
     assert identity.first_difference(ours, longer) == "sizes: 6 values, not 5 values"
+
+
+def test_a_lower_precision_and_the_choice_of_first_images_are_part_of_a_learned_set(real):
+    plan = laptop("dm", real)
+    usual = identity.key("set", plan.identity(real))
+    assert identity.key("set", plan.identity(real, "float32")) == usual
+    low = identity.key("set", plan.identity(real, "bfloat16"))
+    herded = dataclasses.replace(plan, config=dataclasses.replace(plan.config, start="herding"))
+    assert len({usual, low, identity.key("set", herded.identity(real))}) == 3
+    before = identity.key("set", herded.identity(real))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("distill.methods.herding.VERSION", 99)
+        assert identity.key("set", herded.identity(real)) != before
+        assert identity.key("set", plan.identity(real)) == usual
+    chosen = laptop("herding", real)  # nothing is multiplied in a lower precision there
+    assert chosen.identity(real, "bfloat16") == chosen.identity(real)

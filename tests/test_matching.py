@@ -10,7 +10,7 @@ import torch
 from benchmarks.cost import reference
 from distill import drawing, matching, pieces
 from distill.augment import OPERATIONS
-from distill.images import About, Data, ImageSet, Normalisation, whitened
+from distill.images import About, Data, ImageSet, Normalisation, Whitening, whitened
 from distill.matching import Matching
 from distill.methods import datadam, dm
 from distill.networks import build, parse, size
@@ -101,6 +101,23 @@ def test_so_it_is_at_other_sizes_and_through_a_whitening(make, size):
         every = make("datadam", real, ipc, **settings)
         alone = make("datadam", real.only([1]), ipc, **settings)
         assert torch.equal(every.images[every.labels == 1], alone.images)
+
+
+def test_so_it_is_where_the_product_of_a_whitening_is_large(make):
+    """The rows of a product of one or two images may round otherwise than those of ten."""
+    shape, size = (3, 32, 32), 3 * 32 * 32
+    pixels = torch.randint(0, 256, (12, *shape), generator=generator(0), dtype=torch.uint8)
+    about = About("noise", Normalisation.fixed(3), shape, tuple("abcdef"))
+    real = ImageSet.sorted(about, pixels, torch.arange(6).repeat(2))
+    mixing = torch.randn(size, size, generator=generator(1)) / size**0.5
+    white = Whitening(torch.zeros(size), mixing, mixing.T.contiguous(), 0.1)
+    seen = dataclasses.replace(real.normalisation, whitening=white)
+    real = dataclasses.replace(real, normalisation=seen)
+    settings = {"network": "convnet-d1-w4", "iterations": 2, "networks": 1, "real_batch": 2}
+    every = make("dm", real, 1, **settings)
+    for group in ([2], [1, 2]):
+        some = make("dm", real.only(group), 1, **settings)
+        assert torch.equal(some.images[some.labels == 2], every.images[every.labels == 2])
 
 
 def test_batch_norm_couples_the_classes_and_says_so(digits, make):
@@ -343,11 +360,16 @@ def test_what_is_compiled_goes_by_the_work_of_a_class(digits, monkeypatch):
         return len(seen)
 
     flops = size(parse("convnet-d2-w8"), (1, 8, 8), 10)[1]
+    low = Compute(precision="bfloat16")
+    monkeypatch.setattr(matching, "LONG", 10)
     monkeypatch.setattr(matching, "WORTH_COMPILING", 30 * flops)
-    assert compiled(real_batch=29, iterations=99) == 0
-    assert compiled(real_batch=30, iterations=1) == 1
-    assert compiled(Compute(precision="bfloat16"), real_batch=1, iterations=9) == 0
-    assert compiled(Compute(precision="bfloat16"), real_batch=1, iterations=10) == 1
+    for iterations in (1, 99):  # a short run may be the beginning of a long one
+        assert compiled(real_batch=29, iterations=iterations) == 0
+        assert compiled(real_batch=30, iterations=iterations) == 1
+        assert compiled(low, real_batch=1, iterations=iterations) == 1
+        monkeypatch.setattr(matching, "LONG", 9)
+        assert compiled(low, real_batch=1, iterations=iterations) == 0
+        monkeypatch.setattr(matching, "LONG", 10)
     assert compiled(Compute(compile="always"), real_batch=1, iterations=1) == 2
     assert compiled(Compute(compile="never"), real_batch=30, iterations=99) == 0
 
@@ -361,7 +383,7 @@ def test_images_whitened_once_are_those_whitened_when_drawn(monkeypatch):
     drawn = []
     for draws, most, once in ((2, 2**31, True), (1, 2**31, False), (2, 1, False)):
         monkeypatch.setattr(drawing, "WHITENED", most)
-        images = drawing.RealImages(real, draws=draws, **settings)
+        images = drawing.RealImages(real, times=draws, **settings)
         assert all(known.is_floating_point() == once for known in images.classes)
         drawn.append(images.draw(1, generator(0), None))
     assert drawn[0].shape == (10, 3, 8, 8)

@@ -10,7 +10,7 @@ from distill import datasets
 from distill.architectures.convnet import Spec
 from distill.images import Normalisation
 from distill.methods import datadam, random
-from distill.networks import FAMILIES, build
+from distill.networks import FAMILIES, build, parse
 from distill.plan import Plan, distill
 from distill.recipes import Recipe
 from distill.runtime import registry
@@ -171,3 +171,16 @@ def test_another_process_finds_the_same_images_or_says_so(whole, data, tmp_path)
         trial.load(dataclasses.replace(settings, normalisation=Normalisation.fixed(1).describe()))
     with pytest.raises(Mistake, match="images in .* are not those of the run"):
         trial.load(dataclasses.replace(settings, set_digest="other"))
+
+
+def test_a_lower_precision_is_part_of_a_trial_and_takes_effect(settings, data):
+    low = dataclasses.replace(settings, precision="bfloat16", steps=3)
+    full = dataclasses.replace(low, precision="float32")
+    assert full.identity() == dataclasses.replace(settings, steps=3).identity() != low.identity()
+    assert trial.Settings.loads(low.dumps()) == low
+    network = build(parse("convnet-d1-w4"), (1, 8, 8), classes=10, generator=generator(0))
+    weights = []
+    for own in (full, low):
+        assert trial.evaluate(network, trial.job(own, data, None))["status"] == "trained"
+        weights.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
+    assert not torch.equal(*weights) and torch.allclose(*weights, atol=0.02)

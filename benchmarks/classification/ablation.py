@@ -33,8 +33,8 @@ minus {plain}: the paired difference to the row {plain} over the same sets' and 
 the rows are sorted by it. shown: better or worse where its interval leaves out 0, else nothing. At
 95 %, one of twenty rows that differ in nothing is shown to. n: runs, i.e. sets x networks; the
 interval is over the sets, or with one set over its networks, and then says nothing of how another
-set would do. core s: of making one set, wall clock times the threads of the run; where several
-processes of one thread made it side by side, at most that.
+set would do. core s: of making one set, on all cores together; before records held it, the wall
+clock times the threads of the run.
 """
 
 
@@ -164,8 +164,8 @@ def _core_seconds(record: Record) -> float | None:
     hardware = record.provenance.hardware
     if hardware.device != "cpu":
         return None
-    seconds = sum(used.seconds for used in record.sets) / len(record.sets)
-    return round(seconds * hardware.threads, 1)
+    known = (used.core_seconds or used.seconds * hardware.threads for used in record.sets)
+    return round(sum(known) / len(record.sets), 1)
 
 
 def _row(record: Record, label: str, minus: dict[str, Estimate | None]) -> dict[str, Any]:

@@ -93,19 +93,17 @@ def _accuracies(judging: Judging, job: tuple[int, list[int]], progress: Progress
     streams = [generator(seed, "network", k) for k in group]
     networks = build_many(judging.spec, real.shape, classes=len(real.classes), generators=streams)
     networks = [network.to(device) for network in networks]
-    draws = train.streams(seed, judging.networks)
-    epoch = recipe.batches(len(images))
     progress.start("epochs", recipe.epochs)
-    for done, loss in train.training(
+    train.fit(
         networks,
         real.normalisation(images).to(device),
         labels.to(device),
         recipe=recipe,
-        generators=[draws[k] for k in group],
+        seed=seed,
+        numbers=group,
         compute=judging.compute,
-    ):
-        if done % epoch == 0:
-            progress.advance(note=f"loss {loss.item() / len(group):.3f}")
+        progress=progress,
+    )
     shown = test.normalisation(test.images).to(device)
     right = 100 * train.accuracy(networks, shown, test.labels, compute=judging.compute).double()
     return right.round(decimals=4).tolist()

@@ -9,7 +9,9 @@ A file holds
     preset(about, ipc, name)  the Config that a preset (`distill.presets.NAMES`) stands for, given
                               the facts of the dataset
     distill(real, ipc, config=, seed=, compute=, progress=)
-                              images float32 [classes present, ipc, C, H, W] in pixel units
+                              images float32 [classes present, ipc, C, H, W] in pixel units. If
+                              Config is a `distill.learn.Config` it is also given checkpoints=,
+                              for `distill.learn.learn`
 
 `distill.plan.distill` calls it, through the store.
 """

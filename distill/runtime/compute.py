@@ -158,8 +158,9 @@ def right_in_bfloat16(device: torch.device) -> bool:
 
 def keep_compiled() -> None:
     """Let what torch.compile makes be found again by later processes."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "distill" / "compiled"))
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    if home.is_dir() and os.access(home, os.W_OK):  # else torch's own, a temporary one
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "distill" / "compiled"))
 
 
 def keep_memory(keep: bool = True) -> None:

@@ -26,9 +26,9 @@ class Progress:
         self.width = 0
         self.start("", 0)
 
-    def start(self, stage: str, total: int) -> None:
-        """Begin `stage`, of `total` steps."""
-        self.stage, self.total, self.done = stage, total, 0
+    def start(self, stage: str, total: int, *, done: int = 0) -> None:
+        """Begin `stage`, of `total` steps, of which an earlier run has `done` some."""
+        self.stage, self.total, self.done, self.before = stage, total, done, done
         self.ahead = 0.0  # parts of steps that are under way
         self.began = self.shown = time.monotonic()
 
@@ -42,9 +42,9 @@ class Progress:
         self.shown = now
         spent = now - self.began
         line = f"{self.stage}  {self.done}/{self.total}  {clock(spent)}"
-        done = self.done + self.ahead
+        done = self.done - self.before + self.ahead
         if done:
-            left = spent / done * max(self.total - done, 0)
+            left = spent / done * max(self.total - self.before - done, 0)
             line += f", {clock(left)} left"
         line += f"  {note}"
         if self.terminal:
@@ -124,7 +124,7 @@ class Forward(Progress):
         now = time.monotonic()
         if now - self.shown >= self.every:
             self.shown = now
-            self._take(self.stage, self.done, self.total, note)
+            self._take(self.stage, self.done - self.before, self.total - self.before, note)
 
     def say(self, text: str) -> None:
         """Have one line written."""

@@ -133,7 +133,7 @@ class Workers:
             while idle and waiting:
                 worker, (place, job) = idle.pop(), waiting.popleft()
                 busy[worker.pipe] = worker, place
-                worker.pipe.send((function, job))
+                _sent(worker, lambda pipe, job=job: pipe.send((function, job)))
             if not busy:
                 return
             for pipe in connection.wait(list(busy)):
@@ -172,7 +172,7 @@ class Workers:
         if scarce:
             content = pickle.dumps(self.shared, pickle.HIGHEST_PROTOCOL)
             for worker in fresh:
-                worker.pipe.send_bytes(content)
+                _sent(worker, lambda pipe: pipe.send_bytes(content))
 
 
 @contextlib.contextmanager
@@ -205,13 +205,30 @@ def _received(worker: _Worker) -> tuple:
     try:
         return worker.pipe.recv()
     except (EOFError, OSError):
-        worker.process.join()
-        code = worker.process.exitcode
-        how = f"was killed (signal {-code})" if code < 0 else f"ended (code {code})"
-        raise Mistake(
-            f"a process at work {how}, most likely for want of memory; give --workers 1 and run "
-            "the same command again: what was finished is kept"
-        ) from None
+        raise _dead(worker) from None
+
+
+def _sent(worker: _Worker, send: Callable[[Connection], None]) -> None:
+    """Send something to a process.
+
+    Raises:
+        Mistake: it is dead.
+    """
+    try:
+        send(worker.pipe)
+    except OSError:
+        raise _dead(worker) from None
+
+
+def _dead(worker: _Worker) -> Mistake:
+    worker.process.join()
+    code = worker.process.exitcode
+    how = f"was killed (signal {-code})" if code < 0 else f"ended (code {code})"
+    why = ", most likely for want of memory" if code == -signal.SIGKILL else ""
+    return Mistake(
+        f"a process at work {how}{why}; give --workers 1 and run the same command again: "
+        "finished sets and trials are kept"
+    )
 
 
 class _Size(pickle.Pickler):

@@ -53,6 +53,7 @@ class DistilledBuffer(ExemplarsBuffer):
         preset: str = "laptop",
         seed: int = 0,
         device: str = "auto",
+        precision: str = "auto",
         store: str | Path | None = None,
         **changes: Any,
     ) -> "DistilledBuffer":
@@ -60,6 +61,7 @@ class DistilledBuffer(ExemplarsBuffer):
 
         Args:
             preset: of the method's configuration; `changes` are made to it, such as `power=1`.
+            precision: `float32`, `bfloat16`, or `auto`, the second where it is native.
             store: a folder in which finished sets are kept and found again.
 
         Raises:
@@ -69,7 +71,7 @@ class DistilledBuffer(ExemplarsBuffer):
         distill = functools.partial(
             plan.distill,
             plan.Plan.of(method, real.about, ipc=ipc, preset=preset, seed=seed, **changes),
-            compute=Compute.of(device, real.shape),
+            compute=Compute.of(device, real.shape, precision=precision),
             store=None if store is None else Store(Path(store)),
         )
         return cls(real, distill, max_size=ipc * len(real.present))

@@ -221,6 +221,7 @@ def _step_seconds(spec: Spec, job: Job, classes: int) -> float:
         recipe=job.settings.recipe,
         generators=train.streams(0, 1),
         steps=4,
+        compute=job.settings.compute,
     )
     began = 0.0
     for done, loss in steps:
