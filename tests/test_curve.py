@@ -120,15 +120,23 @@ def test_only_sets_that_were_trained_on_both_ways_are_ranked(records):
     alone = record("random", 1000, accuracies=ENDS["random", 1000][:1])
     page = pages_of.pages([*fewer, alone, record("random", 100, ipc=10)], [])[NAME]
     table = page.tables[1].frame
-    assert table["n"].tolist() == ["4 sets"] * 2 and set(table["ipc"]) == {1}
+    assert table["n"].tolist() == ["3 sets"] * 2 and set(table["ipc"]) == {1}
     rows = page.frame[page.frame["method"] == "random"]
     assert rows["minus 1000 epochs"].isna().all()
 
 
-def test_a_curve_without_a_common_end_shows_accuracies_alone():
+def test_what_was_run_at_one_number_of_epochs_is_no_curve(records):
     apart = [record("random", 100), record("random", 300, ipc=10), record("datadam", 1000, ipc=50)]
+    assert NAME not in pages_of.pages(apart, [])
+    page = pages_of.pages([*records, record("random", 300, ipc=50)], [])[NAME]
+    assert 50 not in page.frame["ipc"].tolist()
+
+
+def test_a_curve_without_a_common_end_shows_accuracies_alone():
+    apart = [record("random", 100), record("random", 300)]
+    apart += [record("datadam", epochs, accuracies=((1.0, 2.0),)) for epochs in (300, 1000)]
     page = pages_of.pages(apart, [])[NAME]
-    assert len(page.tables) == 1 and len(page.frame) == 3 and page.text
+    assert len(page.frame) == 4 and page.text
 
 
 def test_the_lines_of_the_figure_are_the_rows_on_a_logarithmic_axis(page):

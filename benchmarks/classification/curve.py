@@ -70,11 +70,15 @@ Ranking = dict[tuple[int, int], Agreement]
 
 
 def pages(records: Sequence[Record]) -> dict[str, Page]:
-    """A page for each protocol that was run with at least `FEWEST` different numbers of epochs."""
-    groups: dict[str, list[Record]] = {}
+    """A page for each protocol with at least `FEWEST` numbers of epochs, of what was run at two."""
+    lines: dict[str, list[Record]] = {}
     for record in records:
-        groups.setdefault(_any_epochs(record).protocol_key, []).append(record)
-    curves = {key: own for key, own in groups.items() if len(_epochs(own)) >= FEWEST}
+        lines.setdefault(_any_epochs(record).key, []).append(record)
+    curves: dict[str, list[Record]] = {}
+    for own in lines.values():
+        if len(_epochs(own)) > 1:
+            curves.setdefault(_any_epochs(own[0]).protocol_key, []).extend(own)
+    curves = {key: own for key, own in curves.items() if len(_epochs(own)) >= FEWEST}
     alike = [_any_epochs(record) for own in curves.values() for record in own]
     named = names_for_people(alike, lambda record: f"{base(record)}-by-epochs")
     return {name: _page(curves[members[0].protocol_key]) for name, members in named.items()}
