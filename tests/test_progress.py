@@ -76,3 +76,14 @@ def test_without_a_stream_it_is_silent(capsys):
 
 def test_times_are_read_at_a_glance():
     assert [clock(s) for s in (5, 75, 3700)] == ["0:05", "1:15", "1:01:40"]
+
+
+def test_the_time_left_is_reckoned_from_this_runs_own_steps(monkeypatch):
+    """Of 1,000 steps an earlier run did 900; 50 of the others took 10 seconds."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    progress = Progress(io.StringIO())
+    progress.start("steps", 1000, done=900)
+    now[0] = 10.0
+    progress.advance(50)
+    assert progress.stream.getvalue() == "steps  950/1000  0:10, 0:10 left\n"

@@ -123,6 +123,20 @@ def test_what_goes_wrong_in_a_job_ends_all_and_is_raised_here(job, error, says):
     assert time.monotonic() - began < 30 and not children()
 
 
+def test_a_process_that_died_between_two_jobs_is_told_in_one_line():
+    """Not taken for a reader that went away, which ends a command without a word."""
+    with opened() as pool:
+        list(pool.run(slow_first, range(2), what="jobs", steps=1))
+        for worker in pool._workers:
+            worker.process.kill()
+            worker.process.join()
+        with pytest.raises(
+            Mistake, match=r"was killed \(signal 9\), most likely for want of memory"
+        ):
+            list(pool.run(slow_first, range(2), what="jobs", steps=1))
+    assert not children()
+
+
 def test_without_room_in_shared_memory_each_has_a_copy_and_nobody_works_for_nothing(monkeypatch):
     monkeypatch.setattr(workers, "_fits", lambda shared: False)
     with opened(torch.zeros(100)) as pool:
