@@ -1,6 +1,7 @@
 """What the tests share: the embedded digits, and small settings so that all is the real thing."""
 
 import dataclasses
+import signal
 import time
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def one_thread():
 @pytest.fixture(scope="session")
 def digits() -> Data:
     return datasets.load("digits", root=Path("nowhere")).normalised_by(Normalisation.fixed(1))
+
+
+def hear_ctrl_c():
+    """In a process about to start: one that runs in the background may have been told not to."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from distill.runtime.store import Store
 from distill.synthetic import SyntheticSet
 from downstream.continual import protocol
 
-from conftest import eventually, of_session, write_tree
+from conftest import eventually, hear_ctrl_c, of_session, write_tree
 
 ROOT = Path(__file__).parent.parent
 LABEL = "datadam iterations=4 network=convnet-d3-w8-instance-relu-avg networks=2"
@@ -483,6 +483,7 @@ def test_ctrl_c_ends_the_command_and_its_processes(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
     assert command.stderr.readline() == "2 processes, one thread each\n"
     assert eventually(lambda: len(of_session(command.pid)) == 4)

@@ -231,7 +231,7 @@ def test_the_floor_of_a_training_step_is_its_convolutions(small, monkeypatch):
 
 
 def test_both_ways_of_every_comparison_do_the_same_convolutions(monkeypatch):
-    monkeypatch.setattr(pieces, "WORTH_A_CALL", 1)  # so that no piece is filled up
+    monkeypatch.setitem(pieces.WORTH_A_CALL, "cpu", 1)  # so that no piece is filled up
     monkeypatch.setattr(continual_step, "STEPS", 2)
     monkeypatch.setattr(trial, "NETWORKS", 2)
     loops = continual_step.Loops((1, 8, 8), 1, 2, PLAIN)

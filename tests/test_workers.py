@@ -16,7 +16,7 @@ from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Forward, Progress, Together, part
 from distill.runtime.workers import Workers
 
-from conftest import eventually, of_session
+from conftest import eventually, hear_ctrl_c, of_session
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
@@ -174,6 +174,7 @@ def test_no_process_is_left_after_a_signal(number, after):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
     assert command.stdout.readline() == "ready\n"
     # The command, Python's tracker, two processes
