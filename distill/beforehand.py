@@ -12,7 +12,7 @@ from pathlib import Path
 from distill.images import ImageSet
 from distill.learn import Config
 from distill.matching import Config as Matching
-from distill.plan import KIND, Plan, distill, piece_name
+from distill.plan import KIND, Plan, distill, pieces_of
 from distill.runtime.compute import SMALL, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.store import Store
@@ -62,19 +62,15 @@ def make(wanted: Iterable[Wanted], source: Source, workers: Workers) -> None:
 
 def missing(wanted: Iterable[Wanted], source: Source) -> list[tuple[Plan, list[int]]]:
     """What the folder lacks: a plan's classes, or where they are coupled, each group as wanted."""
+    store = Store(source.sets)
     lacking: dict[tuple[Plan, tuple[int, ...]], set[int]] = {}
     for plan, labels in wanted:
         coupled = plan.config.couples_classes
-        for unit in [list(labels)] if coupled else [[label] for label in labels]:
-            if not _kept(plan, unit, source):
-                lacking.setdefault((plan, tuple(unit) if coupled else ()), set()).update(unit)
+        for piece in pieces_of(plan, source.real.only(labels), source.compute):
+            if not store.path(piece.name, KIND, piece.facts).exists():
+                together = tuple(piece.labels) if coupled else ()
+                lacking.setdefault((plan, together), set()).update(piece.labels)
     return [(plan, sorted(labels)) for (plan, _), labels in lacking.items()]
-
-
-def _kept(plan: Plan, labels: list[int], source: Source) -> bool:
-    real = source.real.only(labels)
-    facts = plan.identity(real, source.compute.precision)
-    return Store(source.sets).path(piece_name(plan, real, labels), KIND, facts).exists()
 
 
 def _jobs(

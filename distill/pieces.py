@@ -6,6 +6,7 @@ depends on nothing but a class's own plan make a class's images the same, bit fo
 other classes are with it. They also stay in a CPU's cache.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -42,10 +43,15 @@ class Pieces(NamedTuple):
             numbers: of one image's largest activation. flops: of its forward pass.
         """
         kind = "cpu" if device == "cpu" else "cuda"
-        most = max(1, AT_ONCE[kind] // numbers)
+        most = fitting(numbers, device, AT_ONCE)
         worth = max(2, WORTH_A_CALL[kind] // flops)  # one image alone is a slow shape
         classes = min(-(-worth // shown), TOGETHER[kind], most // shown)
         return cls(most, max(1, classes), shown)
+
+
+def fitting(numbers: int, device: str, at_once: Mapping[str, int]) -> int:
+    """How many images of so many `numbers` each may be in a piece, one at least."""
+    return max(1, at_once.get(device, at_once["cuda"]) // numbers)
 
 
 def even(count: int, most: int) -> int:

@@ -123,7 +123,7 @@ def distill(
     progress = progress or Progress()
     if store is None:
         return _made(plan, real, compute, progress)
-    places = _places(plan, real, compute)
+    places = pieces_of(plan, real, compute)
     kept = functools.partial(_kept, plan)
     pieces = [store.get(place.name, KIND, place.facts, of=kept) for place in places]
     lacking = [place for place, piece in zip(places, pieces, strict=True) if piece is None]
@@ -140,11 +140,11 @@ def distill(
     return merge([piece or fresh[place.name] for place, piece in zip(places, pieces, strict=True)])
 
 
-def _places(plan: Plan, real: ImageSet, compute: Compute) -> list[Place]:
-    """The pieces of a set in a store."""
+def pieces_of(plan: Plan, real: ImageSet, compute: Compute) -> list[Place]:
+    """Where a store keeps a set: one piece a class, or one where the classes are coupled."""
     units = [real.present] if plan.config.couples_classes else [[label] for label in real.present]
     return [
-        Place(piece_name(plan, real, unit), plan.identity(real.only(unit), compute.precision), unit)
+        Place(_name(plan, real, unit), plan.identity(real.only(unit), compute.precision), unit)
         for unit in units
     ]
 
@@ -173,7 +173,7 @@ def _kept(plan: Plan, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -
     return dataclasses.replace(part, made=made)
 
 
-def piece_name(plan: Plan, real: ImageSet, unit: list[int]) -> str:
+def _name(plan: Plan, real: ImageSet, unit: list[int]) -> str:
     """Of a piece in the store, for people."""
     classes = "_".join(map(str, unit))[:40]
     return f"{real.name}-{plan.method}-ipc{plan.ipc}-class{classes}"

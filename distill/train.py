@@ -12,7 +12,7 @@ from torch import Tensor
 from distill.augment import augment, draw
 from distill.cutmix import cutmix
 from distill.networks import Network, couples_images
-from distill.pieces import even
+from distill.pieces import even, fitting
 from distill.recipes import Recipe
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.progress import Progress
@@ -119,8 +119,7 @@ def _piece(network: Network, images: Tensor) -> int:
     if couples_images(network.spec):
         return len(images)
     numbers = network.spec.width * math.prod(images.shape[2:])
-    most = max(1, AT_ONCE.get(images.device.type, AT_ONCE["cuda"]) // numbers)
-    return even(len(images), most)
+    return even(len(images), fitting(numbers, images.device.type, AT_ONCE))
 
 
 def streams(seed: int, count: int, *purpose: str | int) -> list[torch.Generator]:

@@ -1,32 +1,15 @@
 """Herding: real images whose mean follows the class mean (Rebuffi et al., iCaRL, CVPR 2017)."""
 
+import functools
+
 import torch
 from torch import Tensor
 
-from distill.images import ImageSet
-from distill.runtime.compute import Compute
-from distill.runtime.progress import Progress
 from distill.selection import Config as Config
 from distill.selection import choose
 from distill.selection import preset as preset
 
 VERSION = 1
-
-
-def distill(
-    real: ImageSet,
-    ipc: int,
-    *,
-    config: Config,
-    seed: int,
-    compute: Compute,
-    progress: Progress,
-) -> Tensor:
-    """Choose `ipc` images of every class present, in herding order; see `selection.choose`.
-
-    The first images of a larger set are the smaller set.
-    """
-    return choose(order, real, ipc, config=config, seed=seed, compute=compute, progress=progress)
 
 
 def order(features: Tensor, count: int) -> list[int]:
@@ -45,3 +28,10 @@ def order(features: Tensor, count: int) -> list[int]:
         taken[places[-1]] = torch.inf
         total += features[places[-1]]
     return places
+
+
+distill = functools.partial(choose, order)
+"""Choose `ipc` images of every class present, in herding order; see `selection.choose`.
+
+The first images of a larger set are the smaller set.
+"""

@@ -4,33 +4,16 @@ The core set of Sener and Savarese (Active Learning for Convolutional Neural Net
 algorithm 1), class by class: a baseline of DC and of DM.
 """
 
+import functools
+
 import torch
 from torch import Tensor
 
-from distill.images import ImageSet
-from distill.runtime.compute import Compute
-from distill.runtime.progress import Progress
 from distill.selection import Config as Config
 from distill.selection import choose
 from distill.selection import preset as preset
 
 VERSION = 1
-
-
-def distill(
-    real: ImageSet,
-    ipc: int,
-    *,
-    config: Config,
-    seed: int,
-    compute: Compute,
-    progress: Progress,
-) -> Tensor:
-    """Choose `ipc` images of every class present, in greedy order; see `selection.choose`.
-
-    The first images of a larger set are the smaller set.
-    """
-    return choose(order, real, ipc, config=config, seed=seed, compute=compute, progress=progress)
 
 
 def order(features: Tensor, count: int) -> list[int]:
@@ -46,3 +29,10 @@ def order(features: Tensor, count: int) -> list[int]:
         distance[places] = -torch.inf
         places.append(int(distance.argmax()))
     return places
+
+
+distill = functools.partial(choose, order)
+"""Choose `ipc` images of every class present, in greedy order; see `selection.choose`.
+
+The first images of a larger set are the smaller set.
+"""
