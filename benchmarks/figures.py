@@ -1,13 +1,14 @@
 """What all figures share: one style, fixed colours and order of the methods, the PNG bytes."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import matplotlib
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
 
 from benchmarks.page import Drawing
@@ -39,6 +40,24 @@ def palette(labels: Iterable[str]) -> dict[str, tuple]:
         taken.add(place)
         chosen[label] = colours[place]
     return chosen
+
+
+def lines(
+    axis: plt.Axes, frame: pd.DataFrame, names: Sequence[str], *, line: str, x: str, low: str
+) -> None:
+    """Accuracy against the column `x`, a line with its interval as a band for each of `names`.
+
+    Args:
+        frame: accuracy, the columns `low` and, with high in its place, the end of the interval, and
+            what `line` (whose values are the names) and `x` call.
+    """
+    colours, markers = palette(names), dict(zip(names, "osD^vPX*<>" * 3, strict=False))
+    for name in names:
+        own = frame[frame[line] == name].sort_values(x)
+        style = {"color": colours[name], "marker": markers[name], "markersize": 5}
+        axis.plot(own[x], own["accuracy"], label=name, linewidth=1.6, **style)
+        ends = (own[column].astype(float) for column in (low, low.replace("low", "high")))
+        axis.fill_between(own[x], *ends, color=colours[name], alpha=0.12)
 
 
 def draw(drawing: Drawing) -> bytes:

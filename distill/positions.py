@@ -28,14 +28,15 @@ def read(path: str) -> str:
     """
     by_class: dict[int, list[int]] = {}
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
         for row in csv.DictReader(line for line in lines if line.strip() and line[0] != "#"):
             by_class.setdefault(int(row["class"]), []).append(int(row["position"]))
         if min((min(label, *own) for label, own in by_class.items()), default=-1) < 0:
             raise ValueError("it names no image, or a number below 0")
     except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"it has no column {error}" if isinstance(error, KeyError) else error
         raise Mistake(
-            f"{path} does not say with which images to start ({error}); give a CSV file with the "
+            f"{path} does not say with which images to start ({reason}); give a CSV file with the "
             "columns class and position, both whole numbers"
         ) from error
     if any(len(set(own)) < len(own) for own in by_class.values()):

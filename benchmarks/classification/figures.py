@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.ticker import NullLocator
 
-from benchmarks.figures import in_order, palette
+from benchmarks.figures import in_order, lines
 
 
 def curves(frame: pd.DataFrame) -> plt.Figure:
@@ -17,7 +17,6 @@ def curves(frame: pd.DataFrame) -> plt.Figure:
             low, accuracy high (the 95 % interval, drawn as a band).
     """
     sizes, methods = sorted(frame["ipc"].unique()), in_order(frame["method"])
-    colours, markers = palette(methods), dict(zip(methods, "osD^vPX*<>" * 3, strict=False))
     columns = min(len(sizes), 3)
     rows = -(-len(sizes) // columns)
     figure, axes = plt.subplots(
@@ -29,12 +28,7 @@ def curves(frame: pd.DataFrame) -> plt.Figure:
     )
     for axis, ipc in zip(axes.flat, sizes, strict=False):
         own = frame[frame["ipc"] == ipc]
-        for method in methods:
-            part = own[own["method"] == method].sort_values("epochs")
-            style = {"color": colours[method], "marker": markers[method], "markersize": 5}
-            axis.plot(part["epochs"], part["accuracy"], label=method, linewidth=1.6, **style)
-            band = part["accuracy low"].astype(float), part["accuracy high"].astype(float)
-            axis.fill_between(part["epochs"], *band, color=colours[method], alpha=0.12)
+        lines(axis, own, methods, line="method", x="epochs", low="accuracy low")
         axis.set(title=f"{ipc} {'image' if ipc == 1 else 'images'} a class", xlabel="epochs")
         axis.set_xscale("log")
         ticks = sorted(own["epochs"].unique())
@@ -63,8 +57,8 @@ def forest(frame: pd.DataFrame) -> plt.Figure:
     """
     rows = frame.dropna(subset=["difference"]).to_dict("records")
     texts = [textwrap.fill(row["name"], 40, break_on_hyphens=False) for row in rows]
-    lines = sum(max(1, text.count("\n") + 1) for text in texts)
-    figure, axis = plt.subplots(figsize=(7.5, 1.4 + 0.3 * lines), layout="constrained")
+    height = sum(max(1, text.count("\n") + 1) for text in texts)
+    figure, axis = plt.subplots(figsize=(7.5, 1.4 + 0.3 * height), layout="constrained")
     axis.axvline(0, color="black", linewidth=1)
     for place, row in enumerate(rows):
         colour, middle = COLOURS[row["shown"]], row["difference"]

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from benchmarks.figures import in_order, palette
+from benchmarks.figures import in_order, lines
 
 
 def curves(frame: pd.DataFrame) -> plt.Figure:
@@ -14,7 +14,6 @@ def curves(frame: pd.DataFrame) -> plt.Figure:
             interval, drawn as a band).
     """
     sizes, buffers = sorted(frame["ipc"].unique()), in_order(frame["buffer"])
-    colours, markers = palette(buffers), dict(zip(buffers, "osD^vPX*<>" * 3, strict=False))
     columns = min(len(sizes), 4)
     rows = -(-len(sizes) // columns)
     figure, axes = plt.subplots(
@@ -26,13 +25,8 @@ def curves(frame: pd.DataFrame) -> plt.Figure:
         layout="constrained",
     )
     for axis, ipc in zip(axes.flat, sizes, strict=False):
-        for buffer in buffers:
-            part = frame[(frame["ipc"] == ipc) & (frame["buffer"] == buffer)]
-            style = {"color": colours[buffer], "marker": markers[buffer], "markersize": 5}
-            axis.plot(part["classes"], part["accuracy"], label=buffer, linewidth=1.6, **style)
-            axis.fill_between(
-                part["classes"], part["low"], part["high"], color=colours[buffer], alpha=0.12
-            )
+        own = frame[frame["ipc"] == ipc]
+        lines(axis, own, buffers, line="buffer", x="classes", low="low")
         axis.set(title=f"{ipc} {'image' if ipc == 1 else 'images'} a class", xlabel="classes seen")
         axis.set_xticks(sorted(frame["classes"].unique()))
     for axis in axes.flat[len(sizes) :]:
