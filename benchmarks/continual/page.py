@@ -32,8 +32,8 @@ Accuracy in percent on the test images of all classes seen, with its 95 % interv
 last step; it is shown first by images per class, then with all else. minus random, minus datadam:
 the paired difference to that buffer over the same sets, class orders and networks, bold where its
 interval leaves out 0: only then does one lead. n: runs, i.e. class orders x networks; order o uses
-set o mod the number of sets. The interval is over the sets, or with one set over the orders, or with
-one order over its networks; then it says nothing of how another set would do. Epochs are over what
+set o mod the number of sets. The interval is over the sets, with one set over the orders, with one
+order over its networks; then it says nothing of how another set would do. Epochs are over what
 a network is shown: with formation 2 four times the images, and so more steps. incremental: mean
 over the steps. forgetting: best minus last accuracy of the earlier steps' classes. transfer: last
 minus first (BWT). KB: the memory's pixels. distill s: wall clock to make one set. train s: of the
