@@ -2,10 +2,11 @@
 
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill.runtime import identity
+from distill.runtime import identity, ranks
 
 if TYPE_CHECKING:
     from benchmarks.record import Record
@@ -27,16 +28,18 @@ def about(command: Any) -> "About":
     return datasets.about(command.dataset, size=command.image_size)
 
 
-def load(command: Any) -> tuple["Data", "Compute"]:
-    """The images that a command asks for, and where to compute.
+def load(command: Any, flags: Sequence[str] = ()) -> tuple["Data", "Compute"]:
+    """The images that a command asks for, and where to compute; under torchrun all ranks meet.
 
     Args:
         command: with dataset, data_root, image_size, ipc, device and out, maybe precision, compile
             and judge: `validation` makes a part of the training images the test images.
+        flags: of its method, as they were given.
 
     Raises:
         Mistake: no such device, a folder that cannot be written to, a damaged record where others
-            are shown, images that are not there, or fewer of them than `ipc` a class.
+            are shown, images that are not there, fewer of them than `ipc` a class, or ranks that
+            differ in any of it.
     """
     from benchmarks.record import read
     from distill import datasets
@@ -54,13 +57,17 @@ def load(command: Any) -> tuple["Data", "Compute"]:
     for folder in ("records", "sets"):
         require_writable(command.out / folder)
     read(record_folders(command.out))  # refused now, not when the run is over
-    data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
+    ranks.meet(command.out)
+    with ranks.in_turn():
+        data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
     judge = getattr(command, "judge", "test")
     if judge not in JUDGES:
         raise unknown("judge", judge, JUDGES)
     if judge == "validation":
         data = data.validation()
     require_ipc(data.train, command.ipc)
+    images = {"the images": data.digest() if ranks.world() > 1 else ""}
+    ranks.join(ranks.agreement(command, flags, compute, **images))
     compute.enter()
     return data, compute
 
@@ -94,9 +101,13 @@ def _word(value: Any) -> str:
 def publish(record: "Record", out: Path) -> None:
     """Write a record into `out`, print its row beside those of its page, draw their figures.
 
+    Of several ranks one does.
+
     Raises:
         Mistake: `out` cannot be written to, or a record beside it is damaged.
     """
+    if not ranks.leading():
+        return
     from benchmarks import figures, reported
     from benchmarks.page import markdown
     from benchmarks.record import read

@@ -1,7 +1,8 @@
 """What results/ holds, as functions of the records, and what of it is stale.
 
 A manifest, results/generated.json, lists every file made here with the digest of its bytes (and of
-what a figure shows), so that a file of a user's own is never touched and a changed one is found.
+what a figure shows), so that a file of a user's own is never touched and a changed one is found. It
+also has the digest of the published figures that the pages were made with.
 """
 
 import importlib
@@ -13,13 +14,14 @@ from pathlib import Path
 from benchmarks import figures, reported
 from benchmarks.page import Drawing, Page, in_words
 from benchmarks.record import Record, read
-from distill.runtime import identity
+from distill.runtime import identity, reading
 from distill.runtime.files import write_atomically
 from distill.runtime.mistake import Mistake
 
 MANIFEST = "generated.json"
 FILES = r"(tables|figures)/[^/]+\.(md|csv|png)"
-"""The names that it may hold."""
+"""The names of what is made."""
+PUBLISHED = "reported.csv"
 
 
 def pages(records: Sequence[Record], published: Sequence[reported.Reported]) -> dict[str, Page]:
@@ -39,34 +41,45 @@ class Contents:
     """Of a results folder."""
 
     def __init__(self, results: Path) -> None:
-        """Read its records and published figures; `expired` names the records left out.
+        """Read its records and published figures.
+
+        Records that have expired (`expired` has a line each) and those that are not known to be
+        made from committed code (`uncommitted` has their names) are left out.
 
         Raises:
             Mistake: one of them is damaged.
         """
         self.results = results
         self.expired: list[str] = []
-        records = read([results / "records"], say=self.expired.append)
+        present = read([results / "records"], say=self.expired.append)
+        records = [record for record in present if record.provenance.clean]
+        self.uncommitted = [record.name for record in present if not record.provenance.clean]
         self.records = len(records)
-        self.named = pages(records, reported.read(results / "reported.csv"))
+        self.published = results / PUBLISHED
+        self.named = pages(records, reported.read(self.published))
         self.texts: dict[Path, str] = {}
         self.drawings: dict[Path, Drawing] = {}
+        for name in self.named:
+            if not re.fullmatch(FILES, f"tables/{name}.md") or not name.isprintable():
+                raise Mistake(f"a record asks for a page {name!r}, which is no name; remove it")
         for name, page in self.named.items():
             self.texts[results / "tables" / f"{name}.md"] = page.text
             self.texts[results / "tables" / f"{name}.csv"] = page.frame.to_csv(index=False)
             for end, drawing in page.drawings.items():
                 self.drawings[results / "figures" / f"{name}{end}.png"] = drawing
-        self.readme = results.parent / "README.md"
-        if self.readme.exists():
-            self.texts[self.readme] = self._with_tables(_text(self.readme))
+        texts = (results.parent / "README.md", *sorted(results.parent.glob("docs/*.md")))
+        self.written = [path for path in texts if path.exists()]
+        for path in self.written:
+            self.texts[path] = self._with_tables(path)
 
-    def _with_tables(self, text: str) -> str:
-        """The README with summaries put between `<!-- table NAME -->` and `<!-- end -->`."""
+    def _with_tables(self, path: Path) -> str:
+        """A text of ours with summaries between `<!-- table NAME -->` and `<!-- end -->`."""
+        text = _text(path)
 
         def fill(place: re.Match) -> str:
             if place[1] not in self.named:
                 raise Mistake(
-                    f"{self.readme} asks for table '{place[1]}', which no record makes; there are: "
+                    f"{path} asks for table '{place[1]}', which no record makes; there are: "
                     f"{', '.join(self.named)}"
                 )
             shown = in_words(self.named[place[1]].summary)
@@ -76,8 +89,7 @@ class Contents:
         filled, places = re.subn(place, fill, text, flags=re.DOTALL)
         if places != text.count("<!-- table "):
             raise Mistake(
-                f"{self.readme}: a <!-- table NAME --> is not ended; put <!-- end --> on a line "
-                "below each"
+                f"{path}: a <!-- table NAME --> is not ended; put <!-- end --> on a line below each"
             )
         return filled
 
@@ -87,20 +99,25 @@ class Contents:
         wrong = [path for path, text in self.texts.items() if not _holds(path, text)]
         for path, drawing in self.drawings.items():
             known = manifest.get(self._relative(path), {})
-            same = path.exists() and identity.digest(path.read_bytes()) == known.get("bytes")
+            same = _digest(path) is not None and _digest(path) == known.get("bytes")
             if not same or known.get("shows") != figures.digest(drawing):
                 wrong.append(path)
         return sorted([*wrong, *self._left_over(manifest)])
 
+    def republished(self) -> bool:
+        """Whether reported.csv is another than the one that the pages were made with."""
+        known = self._manifest().get(PUBLISHED, {}).get("bytes")
+        return known is not None and known != _digest(self.published)
+
     def _left_over(self, manifest: dict[str, dict[str, str]]) -> list[Path]:
         """Files made here once, as they were then, that nothing makes any more."""
-        made = {self._relative(path) for path in (*self.texts, *self.drawings)}
+        made = {self._relative(path) for path in self._listed()}
         return [
             self.results / name
             for name, known in manifest.items()
-            if name not in made
-            and (self.results / name).is_file()
-            and identity.digest((self.results / name).read_bytes()) == known.get("bytes")
+            if name not in (*made, PUBLISHED)
+            and _digest(self.results / name) is not None
+            and _digest(self.results / name) == known.get("bytes")
         ]
 
     def regenerate(self) -> list[Path]:
@@ -114,11 +131,9 @@ class Contents:
                 write_atomically(path, figures.draw(self.drawings[path]))
             else:
                 path.unlink()
-        listed = {}
-        for path in (*self.texts, *self.drawings):
-            if path == self.readme:
-                continue
-            listed[self._relative(path)] = {"bytes": identity.digest(path.read_bytes())}
+        listed = {PUBLISHED: {"bytes": identity.digest(reading.whole(self.published))}}
+        for path in self._listed():
+            listed[self._relative(path)] = {"bytes": identity.digest(reading.whole(path))}
             if path in self.drawings:
                 listed[self._relative(path)]["shows"] = figures.digest(self.drawings[path])
         if listed != manifest:
@@ -127,21 +142,25 @@ class Contents:
         return changed
 
     def _relative(self, path: Path) -> str:
-        return path.name if path == self.readme else path.relative_to(self.results).as_posix()
+        return path.relative_to(self.results).as_posix()
+
+    def _listed(self) -> list[Path]:
+        """The files in the results folder."""
+        return [path for path in (*self.texts, *self.drawings) if path not in self.written]
 
     def _manifest(self) -> dict[str, dict[str, str]]:
         path = self.results / MANIFEST
-        if not path.exists():
-            return {}
         try:
-            manifest = json.loads(path.read_bytes())
+            manifest = json.loads(reading.whole(path))
             inside = all(
-                re.fullmatch(FILES, name) and isinstance(known, dict)
+                (name == PUBLISHED or re.fullmatch(FILES, name)) and isinstance(known, dict)
                 for name, known in manifest.items()
             )
             if not inside:
                 raise ValueError("it names files outside tables/ and figures/")
-        except (ValueError, AttributeError, RecursionError) as error:
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise Mistake(
                 f"{path} is damaged ({error}); delete it and run python -m benchmarks.tables"
             ) from error
@@ -150,10 +169,20 @@ class Contents:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode()
+        return reading.whole(path).decode()
+    except OSError as error:
+        raise Mistake(f"cannot read {path}: {error.strerror}; mend it") from error
     except UnicodeDecodeError as error:
         raise Mistake(f"{path} is not UTF-8 text ({error}); mend it") from error
 
 
 def _holds(path: Path, text: str) -> bool:
-    return path.exists() and path.read_bytes() == text.encode()
+    return _digest(path) == identity.digest(text.encode())
+
+
+def _digest(path: Path) -> str | None:
+    """Of a plain file that can be read."""
+    try:
+        return identity.digest(reading.whole(path))
+    except (OSError, ValueError):
+        return None

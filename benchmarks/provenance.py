@@ -16,6 +16,7 @@ import torch
 
 from benchmarks.schema import Cost, Hardware, Provenance
 
+PACKAGES = ("distill", "downstream", "benchmarks")
 LIBRARIES = ("torch", "torchvision", "avalanche-lib", "nni", "numpy", "safetensors", "scikit-learn")
 
 
@@ -43,10 +44,14 @@ def _installed(name: str) -> str | None:
 def _code() -> tuple[str | None, bool | None]:
     """The commit of this project's own repository, and whether the code is as committed."""
     here = Path(__file__).resolve().parent.parent
+    # In a hook of another repository these would name that one.
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def git(*args: str) -> str | None:
         try:
-            done = subprocess.run(["git", *args], cwd=here, capture_output=True, text=True)
+            done = subprocess.run(
+                ["git", *args], cwd=here, env=ours, capture_output=True, text=True
+            )
         except OSError:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
@@ -54,8 +59,10 @@ def _code() -> tuple[str | None, bool | None]:
     top = git("rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != here:
         return None, None  # installed, or inside another project's repository
-    changes = git("status", "--porcelain", "--", "distill", "downstream", "benchmarks")
-    return git("rev-parse", "HEAD"), changes == ""
+    changes = git("status", "--porcelain", "--untracked-files=no", "--", *PACKAGES)
+    # Also files that git is told to ignore: Python does not.
+    strangers = git("ls-files", "--others", "--", *(f"{package}/*.py" for package in PACKAGES))
+    return git("rev-parse", "HEAD"), changes == "" and strangers == ""
 
 
 def _hardware(device: torch.device) -> Hardware:
@@ -80,10 +87,11 @@ class Stopwatch:
         self.seconds: dict[str, float] = {}
         self._last = time.monotonic()
 
-    def lap(self, stage: str) -> None:
-        """Add the time since the last lap to `stage`."""
+    def lap(self, stage: str, earlier: float = 0.0) -> None:
+        """Add to `stage` the time since the last lap, and what earlier runs had spent on it."""
         now = time.monotonic()
-        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + now - self._last, 2)
+        spent = now - self._last + earlier
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + spent, 2)
         self._last = now
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pydantic
 
 from benchmarks.schema import Cost, Provenance, SetUsed
-from distill.runtime import identity, registry
+from distill.runtime import identity, reading, registry
 from distill.runtime.files import write_atomically
 from distill.runtime.mistake import Mistake
 
@@ -143,8 +143,14 @@ def _parsed(content: dict[str, Any]) -> Record:
     parts = {}
     for name, kind in types.items():
         text = json.dumps(content[name], allow_nan=False)
-        parts[name] = pydantic.TypeAdapter(kind).validate_json(text, strict=True)
+        parts[name] = _adapter(kind).validate_json(text, strict=True)
     return Record(kind=content["kind"], version=content["version"], **parts)
+
+
+@functools.cache
+def _adapter(kind: Any) -> pydantic.TypeAdapter:
+    """What checks a type; to make one takes longer than to read a record."""
+    return pydantic.TypeAdapter(kind)
 
 
 def read_one(path: Path) -> Record:
@@ -155,7 +161,7 @@ def read_one(path: Path) -> Record:
         Expired: what it was made with has another VERSION today.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(reading.whole(path))
         if not isinstance(content, dict) or "digest" not in content:
             raise ValueError("it holds no digest")
         if content.pop("digest") != _digest(content):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import RESULTS
+from distill.runtime import reading
 from distill.runtime.mistake import Mistake
 
 EXPERIMENTS = ("classification", "continual", "nas", "cost")
@@ -203,7 +204,7 @@ def read(path: Path) -> list[Reported]:
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The cells of every row, with the number of the line the row ends in."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = reading.whole(path).decode("utf-8")
     except OSError as error:
         raise Mistake(f"cannot read {path}: {error.strerror}; give a reported.csv") from error
     except UnicodeDecodeError as error:

@@ -1,12 +1,25 @@
 """Make a synthetic set: python -m distill --method datadam --dataset cifar10 --ipc 1 --out FILE."""
 
+if __name__ == "__main__":  # so that a signal meanwhile gets one line too
+    from distill.runtime import early
+
+    early.hear()
+
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distill import choices
+from distill.runtime import ranks
 from distill.runtime.flags import configure, parse
 from distill.runtime.mistake import Mistake, one_line
+
+if TYPE_CHECKING:
+    from distill.beforehand import Source
+    from distill.images import ImageSet
+    from distill.plan import Plan
+    from distill.synthetic import SyntheticSet
 
 PROG = "python -m distill"
 
@@ -21,16 +34,17 @@ class Distill:
 
     method: choices.Method = "datadam"
     dataset: choices.Dataset = choices.DEFAULT_DATASET
-    ipc: int = 1
+    ipc: choices.Ipc = 1
     """Images per class."""
     preset: choices.Preset = "laptop"
-    seed: int = 0
+    seed: choices.Seed = 0
     """The same seed gives the same images."""
     zca: bool = False
     """Distill ZCA-whitened images, as the published CIFAR results do."""
     device: choices.Device = "auto"
     precision: choices.Precision = "auto"
     compile: choices.Compile = "auto"
+    workers: choices.Workers = None
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
     image_size: int | None = None
@@ -41,37 +55,85 @@ class Distill:
     """Also write the images as <class>/<number>.png into this folder."""
 
 
+@ranks.led()
 def main(args: list[str]) -> None:
     """Make the set that `args` describe and save it."""
     command, flags = parse(Distill, args, prog=PROG)
+    plan, source = prepare(command, flags)
 
-    # Only now what takes seconds to import.
-    from distill import datasets
+    from distill import beforehand
+    from distill.parts import beside
+    from distill.runtime.workers import Workers
+
+    real, progress = source.real, ranks.progress()
+    with (
+        beside(command.out),
+        Workers(
+            source,
+            shape=real.shape,
+            device=source.compute.device,
+            progress=progress,
+            given=command.workers,
+        ) as workers,
+    ):
+        beforehand.make([(plan, real.present)], source, workers)
+        workers.close()
+        if ranks.leading():
+            write(source.distill(plan, progress=progress), command)
+
+
+def prepare(command: Distill, flags: list[str]) -> tuple["Plan", "Source"]:
+    """Check the command and load its data; what is made, and of what.
+
+    Raises:
+        Mistake: for every way in which the command cannot be carried out.
+    """
+    from distill import datasets, disk, export, formation
+    from distill.beforehand import Source
     from distill.images import whitened
-    from distill.plan import Plan, distill
-    from distill.runtime import registry
+    from distill.parts import name
+    from distill.plan import Plan, require_ipc
+    from distill.runtime import cores, registry
     from distill.runtime.compute import Compute
     from distill.runtime.files import require_writable
-    from distill.runtime.progress import Progress
 
     module = registry.load("distill.methods", command.method)
     about = datasets.about(command.dataset, size=command.image_size)
     preset = module.preset(about, command.ipc, command.preset)
-    config = configure(preset, flags, prog=PROG)
+    plan = Plan(command.method, configure(preset, flags, prog=PROG), command.ipc, command.seed)
+    formation.require(plan.config.formation, about.shape)
     compute = Compute.of(
         command.device, about.shape, precision=command.precision, compile=command.compile
     )
+    cores.require(command.workers, compute.device)
     if command.out.is_dir():
         raise Mistake(f"--out {command.out} is a folder; give the name of a file")
-    require_writable(command.out.parent)
+    for folder in (command.out.parent, command.export):
+        if folder is not None:
+            require_writable(folder)
     if command.export is not None:
-        require_writable(command.export)
-    data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
-    if command.zca:
-        data = whitened(data)
-    plan = Plan(command.method, config, command.ipc, command.seed)
-    progress = Progress(sys.stderr)
-    small = distill(plan, data.train, compute=compute, progress=progress)
+        export.require_room(command.export)
+    ranks.meet(command.out.parent)
+    with ranks.in_turn():
+        data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
+    require_ipc(data.train, command.ipc)
+    if ranks.leading():
+        disk.require(command.out.parent, plan, data.train)
+    ranks.join(ranks.agreement(command, flags, compute, **{"the images": summary(data.train)}))
+    real = whitened(data).train if command.zca else data.train
+    return plan, Source(real, compute, name(command.out))
+
+
+def summary(real: "ImageSet") -> str:
+    """What tells most other images from these, without reading them all."""
+    from distill.images import digest
+
+    firsts = [real.of_class(label)[0] for label in real.present]
+    return f"{len(real)} images, digest {digest(real.labels, *firsts)[:12]}"
+
+
+def write(small: "SyntheticSet", command: Distill) -> None:
+    """Save the set and its picture, export it if that was asked for, and say where it is."""
     small.save(command.out)
     picture = command.out.with_suffix(command.out.suffix + ".png")
     small.grid(picture)

@@ -6,21 +6,31 @@ it afterwards finds it there.
 
 import dataclasses
 import math
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from distill.images import ImageSet
 from distill.learn import Config
 from distill.matching import Config as Matching
 from distill.plan import KIND, Plan, distill, pieces_of
-from distill.runtime.compute import SMALL, Compute
+from distill.runtime import locks, ranks
+from distill.runtime.compute import SMALL, Compute, usual_threads
+from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.store import Store
+from distill.runtime.watch import Watch
 from distill.runtime.workers import Workers
 from distill.synthetic import SyntheticSet
 
+SHOWN = 60.0
+"""Seconds after which a network's disk shows a file to everyone, at the latest."""
 Wanted = tuple[Plan, Sequence[int]]
 """A plan and classes of which it will be asked at once."""
+Job = tuple[Plan, list[int]]
+"""A plan and those of its classes, ascending, that are made together."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,50 +54,142 @@ class Source:
             progress=progress,
         )
 
+    def threads(self, processes: int) -> int | None:
+        """Of a job on so many processes, that it must have in every run: they change its last bits.
 
-def make(wanted: Iterable[Wanted], source: Source, workers: Workers) -> None:
+        None on a GPU.
+        """
+        if self.compute.device.type != "cpu":
+            return None
+        return 1 if processes > 1 else self.compute.threads or usual_threads()
+
+    def rounding(self, threads: int | None) -> dict[str, Any]:
+        """What a job's last bits depend on besides code: a part of the facts of what is kept."""
+        compute = self.compute
+        own = {} if threads is None else {"threads": threads}
+        return {"precision": compute.precision, "device": compute.device.type, **own}
+
+    def computing(self, threads: int | None) -> Compute:
+        """Where and how a job is done that must have so many threads."""
+        return dataclasses.replace(self.compute, threads=threads)
+
+
+def make(wanted: Iterable[Wanted], source: Source, workers: Workers) -> float:
     """Put into the folder what it lacks of the sets that are wanted.
+
+    Two runs at once share the work: what one has in hand the other leaves to the last.
 
     Args:
         workers: whose shared value is a `Source` too.
 
+    Returns:
+        The seconds that earlier runs had spent on these sets, shared out over the processes.
+
     Raises:
         Mistake: what `plan.distill` raises.
     """
-    jobs = _jobs(missing(wanted, source), most=workers.most, shape=source.real.shape)
-    steps = max((_steps(plan) * len(labels) for plan, labels in jobs), default=0)
-    for _ in workers.run(_make, jobs, what="distilling", steps=steps):
-        pass
+    wanted = _joined(wanted)
+    most = _side_by_side(source, workers)
+    store = Store(source.sets, workers.progress.say)
+    lacking, seconds = ranks.decided(lambda: missing(wanted, source, store))
+    jobs, whole = _jobs(lacking, most=most), _jobs(wanted, most=most)
+    kept, steps = _Kept(source, store), _most_steps(jobs)
+    seconds += sum(workers.run(_make, jobs, what="distilling", steps=steps, kept=kept))
+    if ranks.world() > 1 and ranks.leading():
+        _see(wanted, source, store)
+    return seconds / workers.count(len(whole), _most_steps(whole)) / ranks.world()
 
 
-def missing(wanted: Iterable[Wanted], source: Source) -> list[tuple[Plan, list[int]]]:
-    """What the folder lacks: a plan's classes, or where they are coupled, each group as wanted."""
-    store = Store(source.sets)
-    lacking: dict[tuple[Plan, tuple[int, ...]], set[int]] = {}
-    for plan, labels in wanted:
-        coupled = plan.config.couples_classes
-        for piece in pieces_of(plan, source.real.only(labels), source.compute):
-            if not store.path(piece.name, KIND, piece.facts).exists():
-                together = tuple(piece.labels) if coupled else ()
-                lacking.setdefault((plan, together), set()).update(piece.labels)
-    return [(plan, sorted(labels)) for (plan, _), labels in lacking.items()]
+def _side_by_side(source: Source, workers: Workers) -> int:
+    """How many jobs can be done at once, on all ranks together.
 
-
-def _jobs(
-    lacking: Sequence[tuple[Plan, list[int]]], *, most: int, shape: Sequence[int]
-) -> list[tuple[Plan, list[int]]]:
-    """Classes in as few groups as share the work out evenly.
-
-    The classes of small images cost little more together than one of them, and stay together.
+    The classes of small images cost little more together than one of them, and stay together where
+    nobody asked for more.
     """
-    small = max(shape[-2:]) <= SMALL
-    parts = 1 if small else most // math.gcd(len(lacking), most)
+    small = max(source.real.shape[-2:]) <= SMALL and workers.given is None
+    return ranks.world() * (1 if small else workers.most)
+
+
+def _see(wanted: Iterable[Job], source: Source, store: Store) -> None:
+    """Wait until a network's disk shows what other ranks have made.
+
+    Raises:
+        Mistake: it is not there.
+    """
+    until = time.monotonic() + SHOWN
+    while lacking := missing(wanted, source, store)[0]:
+        if time.monotonic() > until:
+            _, labels = lacking[0]
+            raise Mistake(
+                f"class {labels[0]} is not in {source.sets} though a rank has made it: its images "
+                "differ there, or it has another folder of that name; give all ranks the same"
+            )
+        time.sleep(1)
+
+
+def _joined(wanted: Iterable[Wanted]) -> list[Job]:
+    """Each plan once with all classes; where they are coupled, with each group as it is wanted."""
+    joined: dict[tuple[Plan, tuple[int, ...]], set[int]] = {}
+    for plan, labels in wanted:
+        together = tuple(sorted(labels)) if plan.config.couples_classes else ()
+        joined.setdefault((plan, together), set()).update(labels)
+    return [(plan, sorted(labels)) for (plan, _), labels in joined.items()]
+
+
+def missing(wanted: Iterable[Job], source: Source, store: Store) -> tuple[list[Job], float]:
+    """What the folder lacks, and the seconds that the rest took.
+
+    All pieces are read, so that a damaged one is set aside here, once, and counts as missing.
+    """
+    lacking, seconds = [], 0.0
+    for plan, labels in wanted:
+        own = []
+        for place in pieces_of(plan, source.real.only(labels), source.compute):
+            piece = store.get(place.name, KIND, place.facts, of=SyntheticSet.of)
+            if piece is None:
+                own += place.labels
+            else:
+                seconds += piece.made.seconds
+        lacking += [(plan, own)] if own else []
+    return lacking, seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kept:
+    """What `Workers` asks of jobs of sets: results are seconds, the sets are in the folder."""
+
+    source: Source
+    store: Store
+
+    def get(self, job: Job) -> float | None:
+        """None if the folder lacks any of it."""
+        return None if missing([job], self.source, self.store)[0] else 0.0
+
+    def put(self, job: Job, result: float) -> None:
+        """`plan.distill` has kept the set."""
+
+    def claim(self, job: Job) -> AbstractContextManager[bool]:
+        """Whether no other run makes this very part of a set."""
+        plan, labels = job
+        first = pieces_of(plan, self.source.real.only(labels), self.source.compute)[0]
+        path = self.store.path(first.name, KIND, first.facts)
+        return locks.tried(path.with_suffix(".job"))  # the piece's own lock is `plan.distill`'s
+
+
+def _jobs(lacking: Sequence[Job], *, most: int) -> list[Job]:
+    """Classes in as few groups as share the work out evenly over `most` hands."""
+    parts = most // math.gcd(len(lacking), most)
     jobs = []
     for plan, labels in lacking:
         own = 1 if plan.config.couples_classes else min(parts, len(labels))
         size = -(-len(labels) // own)
         jobs += [(plan, labels[first : first + size]) for first in range(0, len(labels), size)]
     return jobs
+
+
+def _most_steps(jobs: Iterable[Job]) -> int:
+    """About how many steps of a network the longest of them takes, class by class."""
+    return max((_steps(plan) * len(labels) for plan, labels in jobs), default=0)
 
 
 def _steps(plan: Plan) -> int:
@@ -98,6 +200,9 @@ def _steps(plan: Plan) -> int:
     return steps + real
 
 
-def _make(source: Source, job: tuple[Plan, list[int]], progress: Progress) -> None:
+def _make(source: Source, job: Job, progress: Progress) -> float:
+    """Make a part of a set; the seconds that earlier runs, broken off, had spent on it."""
     plan, labels = job
-    source.distill(plan, source.real.only(labels), progress)
+    watch = Watch()
+    made = source.distill(plan, source.real.only(labels), progress).made
+    return max(0.0, made.seconds - watch.read()[0])

@@ -6,6 +6,8 @@ have become, bit for bit.
 """
 
 import dataclasses
+import functools
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -125,7 +127,8 @@ def standing(store: Store, places: Sequence[Place], *, most: int) -> list[Checkp
     """
     groups: dict[int | None, list[tuple[Place, Kept | None]]] = {}
     for place in places:
-        kept = store.get(place.name, KIND, place.facts, of=_kept)
+        of = functools.partial(_kept, len(place.labels))
+        kept = store.get(place.name, KIND, place.facts, of=of)
         beyond = kept is not None and kept.state.step > most
         step = None if beyond else kept.state.step if kept else 0
         groups.setdefault(step, []).append((place, kept))
@@ -141,17 +144,29 @@ def standing(store: Store, places: Sequence[Place], *, most: int) -> list[Checkp
     return checkpoints
 
 
-def _kept(tensors: Tensors, facts: dict[str, Any]) -> Kept:
-    """A piece of the store.
+def _kept(classes: int, tensors: Tensors, facts: dict[str, Any]) -> Kept:
+    """A piece of the store, of so many classes.
 
     Raises:
         ValueError: it is no state.
     """
     try:
-        state = State(int(facts["step"]), *(tensors[name] for name in State._fields[1:]))
-        return Kept(state, float(facts["seconds"]), float(facts["core_seconds"]))
-    except KeyError as error:
+        parts = [tensors[name] for name in State._fields[1:]]
+        spent = [float(facts[name]) for name in Kept._fields[1:]]
+        kept = Kept(State(facts["step"], *parts), *spent)
+    except (KeyError, TypeError) as error:
         raise ValueError(f"it lacks {error}") from error
+    if type(kept.state.step) is not int or kept.state.step < 1:
+        raise ValueError(f"it stands at step {kept.state.step!r}")
+    if not all(math.isfinite(seconds) and seconds >= 0 for seconds in spent):
+        raise ValueError("it took no known time")
+    shape = parts[0].shape
+    for part in parts:
+        if part.dtype != torch.float32 or part.shape != shape or part.ndim != 5:
+            raise ValueError("its images have another form")
+        if len(part) != classes or not part.isfinite().all():
+            raise ValueError("its images are of other classes, or not finite")
+    return kept
 
 
 def _joined(states: Sequence[State]) -> State:

@@ -5,14 +5,21 @@ from typing import Annotated
 import tyro
 
 from distill import datasets, presets
-from distill.runtime import registry
-from distill.runtime.flags import chosen
+from distill.runtime.flags import Among, Within, chosen
 
 DEFAULT_DATASET = datasets.DEFAULT
 
-Method = chosen("How the set is made", *registry.names("distill.methods"))
-Dataset = chosen("Which images", *registry.names("distill.datasets"))
+Method = chosen("How the set is made", package="distill.methods")
+Dataset = chosen("Which images", package="distill.datasets")
 Preset = chosen("What the settings stand for", *presets.NAMES)
+Recipe = Annotated[
+    str | None,
+    tyro.conf.arg(
+        help="How networks are trained on a set: dm (the field's), idc (with CutMix), short (dm in "
+        "fewer epochs); as the preset has it if not given."
+    ),
+    Among(presets.RECIPES),
+]
 Device = Annotated[
     str, tyro.conf.arg(help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.")
 ]
@@ -30,4 +37,10 @@ Workers = Annotated[
         help="Processes of one thread each, for what can be done side by side; as many as pay if "
         "not given."
     ),
+    Within(1, 1000),
 ]
+Ipc = Annotated[int, Within(1, 1_000_000)]
+Seed = Annotated[int, Within(0, 2**32 - 1)]
+Count = Annotated[int, Within(1, 10_000)]
+"""Of sets, class orders, networks."""
+Epochs = Annotated[int | None, Within(1, 1_000_000)]

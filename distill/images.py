@@ -1,15 +1,15 @@
-"""Real images in memory, the facts of a dataset, and the one place that knows normalisation."""
+"""Real images, the facts of a dataset, and the one place that knows normalisation."""
 
 import dataclasses
 import functools
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from distill.augment import OPERATIONS
+from distill.digests import Digests, digest
 from distill.runtime.mistake import Mistake
 
 
@@ -196,11 +196,26 @@ class ImageSet:
         return self.images[first:end]
 
     def only(self, labels: Sequence[int]) -> "ImageSet":
-        """The images of these classes alone, with their original ids."""
-        return self._where(torch.isin(self.labels, torch.tensor(labels)))
+        """The images of these classes alone, with their original ids.
 
-    def _where(self, kept: Tensor) -> "ImageSet":
-        """The images at which bool [N] is true."""
+        Neighbours are a view; classes that lie apart are copied together.
+        """
+        rows = torch.isin(self.labels, torch.tensor([*labels])).nonzero()[:, 0]
+        together = len(rows) and rows[-1] - rows[0] == len(rows) - 1
+        part = self._where(slice(int(rows[0]), int(rows[-1]) + 1) if together else rows)
+        part.__dict__["_digests"] = self._digests.shared_with(part.images)
+        return part
+
+    def parted(self, held: Mapping[int, int]) -> tuple["ImageSet", "ImageSet"]:
+        """Two sets: of every class its first images, and its last `held[label]`."""
+        last = torch.zeros(len(self), dtype=torch.bool)
+        for label, count in held.items():
+            own = (self.labels == label).nonzero()[:, 0]
+            last[own[len(own) - count :]] = True
+        return self._where(~last), self._where(last)
+
+    def _where(self, kept: Tensor | slice) -> "ImageSet":
+        """The images at these places; of a slice they are views."""
         parts = {name: getattr(self, name)[kept] for name in ("images", "labels", "positions")}
         return dataclasses.replace(self, **parts)
 
@@ -210,7 +225,20 @@ class ImageSet:
 
     def digest(self) -> str:
         """sha256 over the shape, the images and the labels: 12 hexadecimal digits."""
-        return digest(self.images, self.labels)[:12]
+        return digest(*self.contents())[:12]
+
+    def contents(self) -> tuple[Tensor, ...]:
+        """What stands for all images and labels in a digest."""
+        return self.images, self.labels
+
+    def digests(self) -> dict[str, str]:
+        """Of the images of each class present, by class id: 12 hexadecimal digits."""
+        own = {c: self._digests.of(c, lambda c=c: digest(self.of_class(c))) for c in self.present}
+        return {str(label): sha256[:12] for label, sha256 in own.items()}
+
+    @functools.cached_property
+    def _digests(self) -> Digests:
+        return Digests(self.images)
 
 
 class Data(NamedTuple):
@@ -227,16 +255,15 @@ class Data(NamedTuple):
         Raises:
             Mistake: a class of one image, which cannot be parted.
         """
-        held = torch.zeros(len(self.train), dtype=torch.bool)
+        counts = self.train.labels.bincount(minlength=len(self.train.classes)).tolist()
         for label in self.train.present:
-            members = (self.train.labels == label).nonzero()[:, 0]
-            if len(members) < 2:
+            if counts[label] < 2:
                 raise Mistake(
                     f"class '{self.train.classes[label]}' has one training image, so none can be "
                     "held back to judge on; judge on the test images, or add some"
                 )
-            held[members[len(members) - max(1, round(share * len(members))) :]] = True
-        return Data(self.train._where(~held), self.train._where(held))
+        held = {label: max(1, round(share * counts[label])) for label in self.train.present}
+        return Data(*self.train.parted(held))
 
     def normalised_by(self, normalisation: Normalisation) -> "Data":
         """Both halves under another normalisation."""
@@ -244,17 +271,7 @@ class Data(NamedTuple):
 
     def digest(self) -> str:
         """sha256 over all images and labels: 12 hexadecimal digits."""
-        parts = (self.train.images, self.train.labels, self.test.images, self.test.labels)
-        return digest(*parts)[:12]
-
-
-def digest(*tensors: Tensor) -> str:
-    """sha256 over the shapes and bytes of CPU tensors."""
-    hash = hashlib.sha256()
-    for tensor in tensors:
-        hash.update(str(tuple(tensor.shape)).encode())
-        hash.update(tensor.contiguous().numpy().tobytes())
-    return hash.hexdigest()
+        return digest(*self.train.contents(), *self.test.contents())[:12]
 
 
 def whitened(data: Data, epsilon: float = 0.1) -> Data:

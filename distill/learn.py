@@ -19,7 +19,7 @@ from distill.health import Health
 from distill.images import About, ImageSet
 from distill.runtime import registry
 from distill.runtime.compute import CPU, Compute
-from distill.runtime.mistake import Mistake, unknown
+from distill.runtime.mistake import Mistake, short, unknown
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 
@@ -27,6 +27,9 @@ SCHEDULES = ("constant", "linear")
 SELECTIONS = ("herding", "kcenter")
 """Methods that choose images to start from."""
 STARTS = ("real", "noise", *SELECTIONS)
+LARGEST = 1e38
+"""Of all settings: about what float32 holds."""
+MOST_STEPS = 100_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,11 +57,11 @@ class Config:
     formation: int = 1
 
     def __post_init__(self) -> None:
-        require(self, "iterations", least=0)
+        require(self, "iterations", least=0, most=MOST_STEPS)
         require(self, "rate", above=0)
         require(self, "momentum", least=0, below=1)
         require(self, "averaged", least=0, below=1)
-        require(self, "formation", least=1)
+        require(self, "formation", least=1, most=1024)
         if self.start.endswith(".csv"):
             object.__setattr__(self, "start", positions.read(self.start))
         if self.schedule not in SCHEDULES:
@@ -91,20 +94,26 @@ def require(
     least: float = -math.inf,
     above: float = -math.inf,
     below: float = math.inf,
+    most: float = LARGEST,
 ) -> None:
     """Check a number of a method's configuration.
 
     Raises:
-        Mistake: it is not finite or not within the bounds.
+        Mistake: it is no number, not finite, not whole where it must be, or beyond the bounds.
     """
-    value = getattr(config, name)
+    value, flag = getattr(config, name), name.replace("_", "-")
+    (field,) = (field for field in dataclasses.fields(config) if field.name == name)
+    given = f"--method.{flag} {short(value)}"
+    if not isinstance(value, int if field.type is int else int | float):
+        raise Mistake(f"{given}: give a {'whole ' if field.type is int else ''}number")
+    if value > most and value != math.inf:  # also one that no float can hold
+        raise Mistake(f"{given}: give at most {most}")
     if math.isfinite(value) and value >= least and value > above and value < below:
         return
     bounds = [f"{least} or more"] if least > -math.inf else []
     bounds += [f"above {above}"] if above > -math.inf else []
     bounds += [f"below {below}"] if below < math.inf else []
-    flag = name.replace("_", "-")
-    raise Mistake(f"--method.{flag} {value}: give {' and '.join(bounds) or 'a finite number'}")
+    raise Mistake(f"{given}: give {' and '.join(bounds) or 'a finite number'}")
 
 
 class Step(NamedTuple):
@@ -169,7 +178,17 @@ def learn(
         health.watch(number, step.loss, learned.images, step.maps)
         progress.advance(note=f"loss {step.loss / len(real.present):.4g} a class")
     # Class by class, since a product of more rows may round otherwise.
-    return torch.stack([real.normalisation.inverse(own) for own in learned.result()])
+    images = torch.stack([real.normalisation.inverse(own) for own in learned.result()])
+    if not images.isfinite().all():
+        raise _endless(config, config.iterations, "too large to be averaged or shown")
+    return images
+
+
+def _endless(config: Config, step: int, how: str) -> Mistake:
+    return Mistake(
+        f"at step {step} of {config.iterations} the images are {how}; give a lower --method.rate "
+        f"than {config.rate}"
+    )
 
 
 class _Learned:
@@ -192,10 +211,7 @@ class _Learned:
         self.optimiser.param_groups[0]["lr"] = config.rate_at(number)
         self.optimiser.step()
         if not (math.isfinite(step.loss) and images.isfinite().all()):
-            raise Mistake(
-                f"the loss is {step.loss:.4g} at step {number + 1} of {config.iterations} and the "
-                f"images are no longer finite; give a lower --method.rate than {config.rate}"
-            )
+            raise _endless(config, number + 1, f"no longer finite, the loss {step.loss:.4g}")
         if number >= config.averaged_from:
             self.total += images
 

@@ -11,36 +11,24 @@ which other classes are distilled with them, to the last bit.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from distill import formation, learn
+from distill import formation, learn, pattern
 from distill.augment import Draw, augment, draw
 from distill.checkpoints import NONE, Checkpoints
 from distill.drawing import RealImages
 from distill.images import ImageSet
 from distill.learn import Step
-from distill.networks import Network, build, couples_images, initialise, parse, size
-from distill.pieces import Pieces, even, filled
+from distill.members import Member, Statistic, Vectors
+from distill.networks import Network, Spec
+from distill.pieces import filled
 from distill.runtime.compute import FLOAT32, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
-
-
-class Vectors(NamedTuple):
-    """One term of a statistic: its name, its weight in the loss, and [B, D], a row an image."""
-
-    name: str
-    weight: float
-    rows: Tensor
-
-
-Statistic = Callable[[Network, Tensor], list[Vectors]]
-"""From a network and normalised images [B, C, H, W] to the terms of the loss."""
 
 WORTH_COMPILING = 1e12
 """FLOPs that one class costs from which on the compiler's 10 to 25 seconds come back."""
@@ -54,8 +42,10 @@ class Config(learn.Config):
     """What every matching method is told besides.
 
     Attributes:
-        network: name of the random networks (`distill.networks.parse`). Batch norm couples the
-            classes: then a class's images depend on the classes it is distilled with.
+        network: name of the random networks (`distill.networks.parse`), or of a pattern from which
+            each is drawn (`distill.pattern`): 'convnet-d{2,3}-{instance,batch}', in quotation marks
+            since a shell has a use of its own for braces. Batch norm couples the classes: then a
+            class's images depend on the classes it is distilled with.
         networks: K > 0 draws K random networks once, each with its augmentation and its real
             images, and buys the targets from them; 0 draws all afresh at every step, as published.
         real_batch: real images per class for each target; a smaller class gives all it has.
@@ -69,14 +59,15 @@ class Config(learn.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "network", str(parse(self.network)))  # one network, one name
-        learn.require(self, "networks", least=0)
-        learn.require(self, "real_batch", least=1)
+        named = pattern.parse(self.network).name  # one network, one name
+        object.__setattr__(self, "network", named)
+        learn.require(self, "networks", least=0, most=1_000_000)
+        learn.require(self, "real_batch", least=1, most=1_000_000)
 
     @property
     def couples_classes(self) -> bool:
         """True if a class's images depend on the classes distilled with it."""
-        return couples_images(parse(self.network))
+        return pattern.parse(self.network).couples_images
 
 
 def match(
@@ -137,11 +128,14 @@ class Matching:
         compute: Compute,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.statistic = self.real_side = self.synthetic_side = statistic
+        self.statistic, self.shown = statistic, ipc * config.formation**2
         self.real, self.config = real, config
         self.seed, self.compute, self.dtype = seed, compute, dtype
         self.window = max(config.networks, 1)
         device = self.device = compute.device
+        self.pattern = pattern.parse(config.network)
+        self.pattern.require(real.shape)
+        self.members: dict[Spec, Member] = {}
         self.normalisation = real.normalisation.to(device)
         self.images = RealImages(
             real,
@@ -151,145 +145,109 @@ class Matching:
             dtype=dtype,
         )
         self.operations = real.about.operations if config.augmented else ()
-        spec, classes = parse(config.network), len(real.classes)
-        first = generator(seed, "network", 0)
-        self.network = build(spec, real.shape, classes=classes, generator=first)
-        self.network.to(device, dtype).requires_grad_(False)
         self.bought: dict[int, Target] = {}
-        self.flops = size(spec, real.shape, classes)[1]
-        self.compiled_images: int | None = None
-        numbers = spec.width * math.prod(real.shape[1:])
-        shown = ipc * config.formation**2
-        pieces = Pieces.of(shown, numbers=numbers, flops=self.flops, device=device.type)
-        coupled = config.couples_classes
-        self.pieces = pieces._replace(classes=len(real.present)) if coupled else pieces
+
+    @property
+    def network(self) -> Network:
+        """The first of the random networks, with the weights of the moment."""
+        return self._member(0).network
+
+    def _member(self, k: int) -> Member:
+        """The network number k, with the weights of the moment."""
+        spec = self.pattern.draw(self.seed, k)
+        if spec not in self.members:
+            if sum(member.nbytes for member in self.members.values()) > KEPT:
+                self.members.clear()
+            self.members[spec] = Member(
+                spec,
+                self.statistic,
+                self.real,
+                shown=self.shown,
+                compute=self.compute,
+                dtype=self.dtype,
+            )
+        return self.members[spec]
 
     def prepare(self, progress: Progress) -> None:
         """Compile what is worth it, and buy the targets."""
         self._compile(progress.say)
         if self.config.networks:
             progress.start("targets", self.config.networks)
-            weights = list(self.network.parameters())
-            nbytes = sum(parameter.nbytes for parameter in weights)
+            nbytes = 0
             for k in range(self.config.networks):
-                target = self.target(k)
-                if (k + 1) * nbytes <= KEPT:
-                    target = target._replace(weights=[w.clone() for w in weights])
+                target, member = self.target(k), self._member(k)
+                nbytes += member.nbytes
+                if nbytes <= KEPT:
+                    target = target._replace(weights=member.weights())
                 self.bought[k] = target
                 progress.advance()
 
     def _compile(self, say: Callable[[str], None]) -> None:
         """Fuse the operations of either side where one class's share of the work is worth it.
 
-        In float32 the synthetic side gains nothing (measured: a tenth slower at width 128).
+        In float32 the synthetic side gains nothing (measured: a tenth slower at width 128). Of a
+        pattern each network would need the compiler for itself, and has few steps.
         """
         config, always = self.config, self.compute.compile == "always"
-        if self.compute.compile == "never" or config.couples_classes:
+        several = len(self.pattern.members) > 1
+        if self.compute.compile == "never" or config.couples_classes or several:
             return
-        real = (config.networks or LONG) * config.real_batch * self.flops
-        synthetic = 3 * LONG * self.pieces.shown * self.flops
+        member = self._member(0)
+        real = (config.networks or LONG) * config.real_batch * member.flops
+        synthetic = 3 * LONG * member.pieces.shown * member.flops
         low = self.compute.precision != FLOAT32
         if always or real >= WORTH_COMPILING:
-            self.compiled_images = even(config.real_batch, self.pieces.images)
-            self.real_side = self._compiled(self.compiled_images, say, learning=False)
+            member.compile_real(config.real_batch, say)
         if always or (low and synthetic >= WORTH_COMPILING):
-            images = self.pieces.classes * self.pieces.shown
-            self.synthetic_side = self._compiled(images, say, learning=True)
+            member.compile_synthetic(say)
 
-    def _compiled(self, images: int, say: Callable[[str], None], *, learning: bool) -> Statistic:
-        """The statistic through torch.compile; where that fails, `say` so and go on without."""
-        fused = torch.compile(self.statistic, dynamic=False)
-        example = torch.zeros(images, *self.real.shape, device=self.device, dtype=self.dtype)
-        example.requires_grad_(learning)
-        try:
-            with torch.set_grad_enabled(learning):
-                terms = self._terms(fused, example)
-            if learning:
-                torch.autograd.grad(sum(v.rows.sum() for v in terms), example)
-        except Exception as failure:  # whatever the compiler of this machine raises
-            reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
-            say(f"torch.compile fails here, so it is left out: {reason}")
-            return self.statistic
-        return fused
-
-    def _terms(self, statistic: Statistic, images: Tensor) -> list[Vectors]:
-        """A statistic of images [B, C, H, W] in the run's precision; its rows in full."""
-        with self.compute.autocast():
-            terms = statistic(self.network, images)
-        return [v._replace(rows=v.rows.to(self.dtype)) for v in terms]
-
-    def settle(self, k: int) -> None:
-        """Make the network the k-th random one. It depends on the seed and on k alone."""
-        initialise(self.network, generator=generator(self.seed, "network", k))
-
-    @torch.no_grad()
-    def _put(self, weights: list[Tensor]) -> None:
-        """Make the network the one that has these weights: quicker than to draw them again."""
-        for own, kept in zip(self.network.parameters(), weights, strict=True):
-            own.copy_(kept)
+    def settled(self, k: int) -> Member:
+        """The k-th random network. It depends on the seed and on k alone."""
+        member, target = self._member(k), self.bought.get(k)
+        if target is None or target.weights is None:
+            member.settle(self.seed, k)
+        else:
+            member.put(target.weights)
+        return member
 
     def target(self, k: int) -> Target:
         """Draw for network k, and the class means of the real images in it."""
-        self.settle(k)
+        member = self.settled(k)
         streams = [generator(self.seed, "target", k, label) for label in self.real.present]
         draws = None
         if self.operations:
             like = torch.empty(0, device=self.device, dtype=self.dtype)
             draws = draw(streams, self.operations).to(like)
-        return Target(draws, self._class_means(streams, draws))
-
-    @torch.no_grad()
-    def _class_means(self, streams: list[torch.Generator], draws: Draw | None) -> list[Tensor]:
-        """The mean [G, D] of each term over the real images of every class."""
         images = [self.images.draw(c, stream, draws) for c, stream in enumerate(streams)]
-        if self.config.couples_classes:
-            terms = self._terms(self.real_side, torch.cat(images))
-            split = [v.rows.split([len(part) for part in images]) for v in terms]
-            return [torch.stack([rows.mean(0) for rows in parts]) for parts in split]
-        means = [self._mean(part) for part in images]
-        return [torch.stack(term) for term in zip(*means, strict=True)]
-
-    def _mean(self, images: Tensor) -> list[Tensor]:
-        """The mean [D] of each term over one class's images [n, C, H, W], in pieces."""
-        sums: list[Tensor | float] = []
-        count = self.compiled_images or even(len(images), self.pieces.images)
-        for piece in images.split(count):
-            terms = self._terms(self.real_side, filled(piece, count))
-            parts = [v.rows[: len(piece)].sum(0) for v in terms]
-            sums = [a + b for a, b in zip(sums or [0.0] * len(parts), parts, strict=True)]
-        return [total / len(images) for total in sums]
+        return Target(draws, member.class_means(images))
 
     def step(self, images: Tensor, number: int) -> Step:
         """The loss at step `number`, summed over the classes; images [G, ipc, C, H, W]."""
-        if self.config.networks:
-            k = number % self.config.networks
-            target = self.bought[k]
-            if target.weights is None:
-                self.settle(k)
-            else:
-                self._put(target.weights)
-        else:
-            target = self.target(number)
+        count = self.config.networks
+        k = number % count if count else number
+        target = self.bought[k] if count else self.target(k)
+        member = self.settled(k) if count else self._member(k)
+        together = member.pieces.classes
         total, gradients = images.new_zeros(()), []
-        for first in range(0, len(images), self.pieces.classes):
-            classes = slice(first, first + self.pieces.classes)
+        for first in range(0, len(images), together):
+            classes = slice(first, first + together)
             part = images.detach()[classes]
-            view = filled(part, self.pieces.classes).clone().requires_grad_()
-            loss, terms = self._loss(view, len(part), classes, target)
+            view = filled(part, together).clone().requires_grad_()
+            loss, terms = self._loss(member, view, len(part), classes, target)
             gradients += [torch.autograd.grad(loss, view)[0][: len(part)]]
             total += loss.detach()
-        real = len(part) * self.pieces.shown  # the others fill the piece up
+        real = len(part) * self.shown  # the others fill the piece up
         maps = {v.name: v.rows[:real].detach() for v in terms if v.name.startswith("attention")}
         return Step(total.item(), torch.cat(gradients), maps)
 
     def _loss(
-        self, view: Tensor, count: int, classes: slice, target: Target
+        self, member: Member, view: Tensor, count: int, classes: slice, target: Target
     ) -> tuple[Tensor, list[Vectors]]:
         """Of the first `count` classes in view [g, ipc, C, H, W]: the loss [] and all terms."""
         batch = formation.shown(view, self.config.formation, self.normalisation)
         if target.draws is not None:
             batch = augment(batch, target.draws.of(classes).filled(len(view)))
-        terms = self._terms(self.synthetic_side, batch.flatten(0, 1))
+        terms = member.terms(member.synthetic_side, batch.flatten(0, 1))
         loss = view.new_zeros(())
         for vectors, mean in zip(terms, target.means, strict=True):
             own = vectors.rows.view(*batch.shape[:2], -1).mean(1)

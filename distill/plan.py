@@ -1,8 +1,9 @@
 """A set that is asked for, and the one door through which it is made or found again."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from types import ModuleType
 from typing import Any
@@ -11,9 +12,10 @@ import torch
 from torch import Tensor
 
 from distill import learn
+from distill.checkpoints import KIND as STATE
 from distill.checkpoints import Checkpoints, Place, standing
-from distill.images import About, ImageSet, digest
-from distill.runtime import registry
+from distill.images import About, ImageSet
+from distill.runtime import locks, registry
 from distill.runtime.compute import CPU, FLOAT32, Compute
 from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress
@@ -22,6 +24,8 @@ from distill.synthetic import Made, SyntheticSet, merge
 
 KIND = "set"
 """Of a store's pieces."""
+AT_ONCE = 200
+"""Pieces that are locked and made in one go, at most: each lock is an open file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Plan:
             "ipc": self.ipc,
             "seed": self.seed,
             "dataset": real.about.identity(),
-            "digests": digests(real),
+            "digests": real.digests(),
             "normalisation": real.normalisation.describe(),
         }
 
@@ -96,11 +100,6 @@ class Plan:
         return facts
 
 
-def digests(real: ImageSet) -> dict[str, str]:
-    """Of each class's real images, by class id."""
-    return {str(label): digest(real.of_class(label))[:12] for label in real.present}
-
-
 def distill(
     plan: Plan,
     real: ImageSet,
@@ -113,7 +112,7 @@ def distill(
 
     What `store` holds of it is taken from there, one piece a class; where the method couples its
     classes, one piece for this very combination. What is missing is distilled in one go, from where
-    a run that was broken off left it, and kept.
+    a run that was broken off left it, and kept; what another run is making is waited for.
 
     Raises:
         Mistake: ipc does not fit the classes, what the method raises, or a folder that cannot be
@@ -124,10 +123,49 @@ def distill(
     if store is None:
         return _made(plan, real, compute, progress)
     places = pieces_of(plan, real, compute)
+    pieces = _taken(plan, places, store)
+    _forget(plan, [place for place in places if place.name in pieces], store)
+    lacking = [place for place in places if place.name not in pieces]
+    for first in range(0, len(lacking), AT_ONCE):
+        some = lacking[first : first + AT_ONCE]
+        with _alone(some, store, progress):
+            pieces |= _taken(plan, some, store)  # another run may have been quicker
+            some = [place for place in some if place.name not in pieces]
+            pieces |= _fresh(plan, real, some, store, compute, progress)
+    return merge([pieces[place.name] for place in places])
+
+
+def _taken(plan: Plan, places: Sequence[Place], store: Store) -> dict[str, SyntheticSet]:
+    """What the store holds of these pieces, by name."""
     kept = functools.partial(_kept, plan)
-    pieces = [store.get(place.name, KIND, place.facts, of=kept) for place in places]
-    lacking = [place for place, piece in zip(places, pieces, strict=True) if piece is None]
-    fresh: dict[str, SyntheticSet] = {}
+    pieces = {place.name: store.get(place.name, KIND, place.facts, of=kept) for place in places}
+    return {name: piece for name, piece in pieces.items() if piece is not None}
+
+
+@contextlib.contextmanager
+def _alone(places: Sequence[Place], store: Store, progress: Progress) -> Iterator[None]:
+    """Within it no other process makes these pieces; it waits for one that does.
+
+    All processes lock in the same order, so that no two wait for each other.
+    """
+    lines = [f"another run makes {places[0].name}{' and others' * (len(places) > 1)}; waiting"]
+    with contextlib.ExitStack() as stack:
+        for path in sorted(store.path(place.name, KIND, place.facts) for place in places):
+            waiting = locks.held(path, lambda: progress.say(lines.pop()) if lines else None)
+            stack.enter_context(waiting)
+        yield
+
+
+def _fresh(
+    plan: Plan,
+    real: ImageSet,
+    lacking: Sequence[Place],
+    store: Store,
+    compute: Compute,
+    progress: Progress,
+) -> dict[str, SyntheticSet]:
+    """The missing pieces, made in one go, from where a run that was broken off left them; kept."""
+    fresh = {}
     for group in _groups(plan, lacking, store):
         labels = [label for place in group.places for label in place.labels]
         made = _made(plan, real.only(labels), compute, progress, group)
@@ -137,7 +175,7 @@ def distill(
                 store.put(place.name, KIND, place.facts, part.tensors(), part.facts())
         if not plan.extendable:
             group.drop()
-    return merge([piece or fresh[place.name] for place, piece in zip(places, pieces, strict=True)])
+    return fresh
 
 
 def pieces_of(plan: Plan, real: ImageSet, compute: Compute) -> list[Place]:
@@ -155,15 +193,27 @@ def _groups(plan: Plan, lacking: Sequence[Place], store: Store) -> list[Checkpoi
         return []
     if not isinstance(plan.config, learn.Config):
         return [Checkpoints(places=lacking)]
-    config, most = plan.config, plan.config.iterations
+    return standing(store, _states(plan, lacking), most=plan.config.iterations)
+
+
+def _states(plan: Plan, places: Sequence[Place]) -> list[Place]:
+    """Where a store keeps the checkpoints of these pieces, of a method that learns."""
+    config = plan.config
     if plan.extendable:
         usual = next(f.default for f in dataclasses.fields(config) if f.name == "iterations")
         config = dataclasses.replace(config, iterations=usual)
-    states = [
+    return [
         Place(f"{place.name}-state", place.facts | {"config": config}, place.labels)
-        for place in lacking
+        for place in places
     ]
-    return standing(store, states, most=most)
+
+
+def _forget(plan: Plan, finished: Sequence[Place], store: Store) -> None:
+    """Delete the checkpoints of finished pieces that a run left which was killed just then."""
+    if isinstance(plan.config, learn.Config) and not plan.extendable:
+        for place in _states(plan, finished):
+            if store.path(place.name, STATE, place.facts).exists():
+                store.drop(place.name, STATE, place.facts)
 
 
 def _kept(plan: Plan, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> SyntheticSet:
@@ -204,7 +254,7 @@ def _made(
         method=plan.method,
         version=plan.module.VERSION,
         dataset=real.about.identity(),
-        digests=digests(real),
+        digests=real.digests(),
         ipc=plan.ipc,
         seed=plan.seed,
         config=dataclasses.asdict(plan.config),

@@ -5,16 +5,22 @@ record says on its own which images they were, wherever the file lies.
 """
 
 import csv
+import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from distill.images import ImageSet
+from distill.runtime import reading
 from distill.runtime.mistake import Mistake
 
 PREFIX = "positions "
+MOST = 2**26
+"""Bytes of such a file."""
+NUMBER = r" *[0-9]{1,12} *"
 
 
 def read(path: str) -> str:
@@ -28,12 +34,11 @@ def read(path: str) -> str:
     """
     by_class: dict[int, list[int]] = {}
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-        for row in csv.DictReader(line for line in lines if line.strip() and line[0] != "#"):
-            by_class.setdefault(int(row["class"]), []).append(int(row["position"]))
-        if min((min(label, *own) for label, own in by_class.items()), default=-1) < 0:
-            raise ValueError("it names no image, or a number below 0")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for label, position in _rows(reading.whole(Path(path), most=MOST)):
+            by_class.setdefault(label, []).append(position)
+        if not by_class:
+            raise ValueError("it names no image")
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         reason = f"it has no column {error}" if isinstance(error, KeyError) else error
         raise Mistake(
             f"{path} does not say with which images to start ({reason}); give a CSV file with the "
@@ -43,6 +48,27 @@ def read(path: str) -> str:
         raise Mistake(f"{path} names an image twice; leave one out")
     classes = sorted(by_class.items())
     return PREFIX + " ".join(f"{label}:{','.join(map(str, own))}" for label, own in classes)
+
+
+def _rows(content: bytes) -> Iterator[tuple[int, int]]:
+    """The class and the position of each row.
+
+    Raises:
+        ValueError, KeyError, csv.Error: it is no such table.
+    """
+    lines = io.StringIO(content.decode("utf-8-sig"), newline="")
+    table = csv.DictReader(line for line in lines if line.strip() and line[0] != "#")
+    names = ("class", "position")
+    for name in names:
+        if (table.fieldnames or []).count(name) > 1:
+            raise ValueError(f"it has two columns {name}")
+    for row in table:
+        cells = [row[name] for name in names]
+        for cell in cells:
+            if not re.fullmatch(NUMBER, cell or ""):
+                raise ValueError(f"{cell!r:.40} is no whole number, or a number below 0")
+        label, position = map(int, cells)
+        yield label, position
 
 
 def are(text: str) -> bool:

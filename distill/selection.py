@@ -41,7 +41,7 @@ class Config:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", str(parse(self.network)))  # one network, one name
-        require(self, "networks", least=1)
+        require(self, "networks", least=1, most=1000)
 
 
 def preset(about: About, ipc: int, name: str) -> Config:

@@ -1,17 +1,16 @@
 """A distilled (or selected) set of images: saved without pickle, exported, iterated over."""
 
 import dataclasses
-import io
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from distill import formation
+from distill import export, formation
 from distill.images import digest
 from distill.runtime import store
 from distill.runtime.files import write_atomically
@@ -172,7 +171,10 @@ class SyntheticSet(Dataset):
         """
         try:
             made = Made(**facts["made"])
+            _require_types(made)
             classes, factor = tuple(facts["classes"]), facts["formation"]
+            assert all(isinstance(name, str) for name in classes) and type(factor) is int
+            assert {str(label) for label in tensors["labels"].tolist()} <= made.digests.keys()
             return cls(tensors["images"], tensors["labels"], classes, made, factor)
         except (KeyError, TypeError, AssertionError, RuntimeError) as error:
             raise ValueError(f"it holds something else ({error})") from error
@@ -180,17 +182,14 @@ class SyntheticSet(Dataset):
     def export(self, folder: Path) -> None:
         """Write `<folder>/<class>/<number>.png` for every image, clipped to 0..1.
 
-        The tree is the one that the dataset `folder` and torchvision's ImageFolder read. Pixels are
-        8 bits and lie in 0..1: learned images lose what lies outside, and some accuracy with it.
+        An earlier export into the same folder is replaced (`distill.export`). The tree is the one
+        that the dataset `folder` and torchvision's ImageFolder read. Pixels are 8 bits and lie in
+        0..1: learned images lose what lies outside, and some accuracy with it.
 
         Raises:
-            Mistake: the folder cannot be written to.
+            Mistake: the folder cannot be written to, or holds what is of no earlier export.
         """
-        images, labels = self.decoded()
-        for label in labels.unique().tolist():
-            name = self.classes[label].replace("/", "_")
-            for number, image in enumerate(images[labels == label]):
-                write_atomically(folder / name / f"{number:04}.png", _png(image))
+        export.write(*self.decoded(), self.classes, folder)
 
     def grid(self, path: Path) -> None:
         """Write all stored images into one PNG: a row a class, or a column where that is less tall.
@@ -213,7 +212,19 @@ class SyntheticSet(Dataset):
         scale = max(1, 64 // images.shape[-1])
         images = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
         sheet = make_grid(images, nrow=min(columns, 20), padding=2, pad_value=1)
-        write_atomically(path, _png(sheet))
+        write_atomically(path, export.png(sheet))
+
+
+def _require_types(made: Made) -> None:
+    """Check what was read from a file.
+
+    Raises:
+        TypeError: a field is of another type.
+    """
+    for name, kind in typing.get_type_hints(Made).items():
+        value, kind = getattr(made, name), typing.get_origin(kind) or kind
+        if not isinstance(value, int | float if kind is float else kind):
+            raise TypeError(f"its {name} is {value!r:.40}")
 
 
 def _viewable(image: Tensor) -> Tensor:
@@ -221,14 +232,6 @@ def _viewable(image: Tensor) -> Tensor:
     low, high = image.flatten().quantile(torch.tensor([0.01, 0.99])).tolist()
     low, high = min(low, 0.0), max(high, 1.0)
     return (image - low) / (high - low)
-
-
-def _png(image: Tensor) -> bytes:
-    """float [C, H, W] in pixel units to the bytes of a PNG file."""
-    pixels = image.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.squeeze(2).numpy()).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def merge(sets: Sequence[SyntheticSet]) -> SyntheticSet:

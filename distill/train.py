@@ -15,12 +15,40 @@ from distill.networks import Network, couples_images
 from distill.pieces import even, fitting
 from distill.recipes import Recipe
 from distill.runtime.compute import CPU, Compute
+from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 from distill.stack import Grouped, Stack, stack
 
 AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
 """How many numbers one layer's activations may have at a time in training (`distill.pieces`)."""
+
+
+class Diverged(Mistake):
+    """A training whose numbers are no longer finite."""
+
+
+def require_finite(
+    losses: Sequence[Tensor], recipe: Recipe, network: object, *, done: int, epoch: int
+) -> None:
+    """Check the losses of the last steps.
+
+    Args:
+        losses: of one number each. network: its name. done: steps so far. epoch: the present one,
+            from 0.
+
+    Raises:
+        Diverged: one is not finite; it names the first.
+    """
+    finite = torch.cat([loss.detach().reshape(1) for loss in losses]).isfinite()
+    if finite.all():
+        return
+    first = int((~finite).nonzero()[0])
+    raise Diverged(
+        f"the training of {network} diverged: its loss is {losses[first].item()} at step "
+        f"{done - len(losses) + first + 1} (epoch {epoch + 1} of {recipe.epochs}, rate "
+        f"{recipe.rate_at(epoch):g}); choose another network or recipe, or look at its images"
+    )
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -181,6 +209,9 @@ def fit(
     Args:
         numbers: of the networks, each of which has a stream of its own; from 0 on if None.
         progress: started by the caller; it counts epochs.
+
+    Raises:
+        Diverged: a loss is not finite.
     """
     epoch = recipe.batches(len(images))
     numbers = range(len(networks)) if numbers is None else numbers
@@ -192,9 +223,15 @@ def fit(
         generators=[generator(seed, "train", number) for number in numbers],
         compute=compute,
     )
+    losses: list[Tensor] = []
     for done, loss in steps:
-        if progress is not None and done % epoch == 0:
-            progress.advance(note=f"loss {loss.item() / len(networks):.3f}")
+        losses.append(loss)
+        if done % epoch == 0:  # once an epoch, so that a GPU need not wait at each step
+            name = networks[0].spec
+            require_finite(losses, recipe, name, done=done, epoch=done // epoch - 1)
+            losses.clear()
+            if progress is not None:
+                progress.advance(note=f"loss {loss.item() / len(networks):.3f}")
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
@@ -210,14 +247,23 @@ def predictions(
     """int64 [K, N] on the CPU: the class that each network gives to each normalised image.
 
     Networks that were being trained can go on: each is left in the mode it was in.
+
+    Raises:
+        Diverged: what a network says is not finite: its last step went wrong.
     """
     classes = []
     for network in networks:
         mode = network.training
         network.eval()
         with compute.autocast():
-            classes.append(torch.cat([network(part).argmax(1) for part in images.split(chunk)]))
+            logits = torch.cat([network(part) for part in images.split(chunk)])
         network.train(mode)
+        if not logits.isfinite().all():
+            raise Diverged(
+                f"{network.spec} gives no finite numbers for some images: its training diverged; "
+                "choose another network or recipe, or look at its images"
+            )
+        classes.append(logits.argmax(1))
     return torch.stack(classes).cpu()
 
 

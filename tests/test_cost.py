@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.cost import __main__ as cost
 from benchmarks.cost import clock, figures, floor, page, settings, training, work
-from benchmarks.cost.parts import cell, continual_step, memory, published, step, trial
+from benchmarks.cost.parts import cell, continual_step, memory, published, scaling, step, trial
 from benchmarks.cost.parts import training as training_part
 from benchmarks.cost.settings import Settings
 from benchmarks.cost.work import Size
@@ -29,6 +29,10 @@ from distill.runtime.seeding import generator
 CPU = torch.device("cpu")
 PLAIN = Compute(CPU, 1, compile="never")
 DIGITS = ("8x8, width 4", (1, 8, 8), 4)
+PROCESSES = [
+    scaling.Case(classes=4, images=50, pixels=8, ipc=1, times=1, processes=count)
+    for count in (1, 2)
+]
 TINY = "classification --method random --sets 1 --networks 1 --epochs 1 --network convnet-d1-w4"
 SMALL = {
     "step": {"CASES": ((*DIGITS, 2),), "REAL": 8},
@@ -42,6 +46,7 @@ SMALL = {
         "VARIED": {"classes": (2, 3), "ipc": (1, 2)},
     },
     "memory": {"CASES": ((2, 2),)},
+    "scaling": {"cases": lambda *asked: [("processes", case) for case in PROCESSES]},
 }
 """Sizes of each part for tests; a new part runs at its own."""
 
@@ -403,12 +408,35 @@ def test_the_figure_shows_the_times_and_the_floor_of_what_is_varied():
         (["--part", "stp"], "unknown part 'stp'.*did you mean step"),
         (["--turns", "0"], "--turns 0: give 1 or more"),
         (["--threads", "0"], "--threads 0: give numbers of 1 or more"),
-        (["--precision", "half"], "unknown --precision 'half'"),
+        (["--precision", "half"], "unknown .*precision 'half'"),
         (["--dataset", "cifar"], "unknown dataset 'cifar'"),
         (["--part", "cell", "--commands", "continul"], "unknown kind of experiment 'continul'"),
         (["--device", "gpu"], "device 'gpu' is not there; this machine has: cpu"),
         (["--out", "/dev/null/x"], "/dev/null/x"),
+        (["--classes", "3"], "--classes 3: give 4 or more"),
+        (["--images", "7"], "--images 7: give 50 or more"),
     ],
 )
 def test_bad_input(args, says, fails):
     assert re.search(says, fails(cost.main, args))
+
+
+@pytest.mark.parametrize("wrong", ["out", "out/records", "out/figures"])
+def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_measured(
+    wrong, monkeypatch, tmp_path, fails
+):
+    path = tmp_path / wrong
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    monkeypatch.setattr(cost, "measure", None)
+    assert str(path) in fails(cost.main, ["--part", "startup", "--out", str(tmp_path / "out")])
+    assert path.read_text() == "mine"
+
+
+def test_a_broken_record_beside_it_is_refused_before_anything_is_measured(
+    monkeypatch, tmp_path, fails
+):
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "startup-cpu-1-thread-0123456789.json").write_text("{")
+    monkeypatch.setattr(cost, "measure", None)
+    assert "0123456789" in fails(cost.main, ["--part", "startup", "--out", str(tmp_path)])

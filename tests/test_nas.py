@@ -128,13 +128,17 @@ def test_a_ledger_that_cannot_be_written_ends_the_run(trials, monkeypatch):
         trials.run(grid())
 
 
-def test_a_damaged_trial_is_refused_by_name_and_not_taken_for_a_result(trials):
-    trials.run(grid())
+def test_a_damaged_trial_is_made_again_and_not_taken_for_a_result(trials, trained, capsys):
+    rows = trials.run(grid())
     path = trials.ledger.path
+    lines = path.read_bytes().splitlines(keepends=True)
     accuracy = str(trials.ledger.rows[str(SPECS[2])]["accuracy"]).encode()
-    path.write_bytes(path.read_bytes().replace(accuracy, b"9" * len(accuracy)))
-    with pytest.raises(Mistake, match=rf"{path.name} is damaged at line"):
-        anew(trials)
+    lines[3] = lines[3].replace(accuracy, b"9" * len(accuracy))
+    path.write_bytes(b"".join(lines))
+    del trained[:]
+    again = anew(trials).run(grid())
+    assert trained == [str(SPECS[2])] and f"{path}" in capsys.readouterr().err
+    assert [row["looks"] for row in again] == [row["looks"] for row in rows]
 
 
 @pytest.mark.parametrize("strategy", ["random", "evolution"])

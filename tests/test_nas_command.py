@@ -1,5 +1,6 @@
 """`python -m benchmarks.nas` as a person types it."""
 
+import dataclasses
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from benchmarks.nas.__main__ import main
 from benchmarks.record import RESULTS, read, read_one
 from distill.runtime import identity
 from distill.runtime.seeding import derive
-from downstream.nas import service, space
+from downstream.nas import guard, space
 
 from conftest import write_tree
 
@@ -94,7 +95,7 @@ def test_the_table_shows_the_cell_beside_the_others(runs, capsys):
     main(["--proxy", "early-stopping", *SMALL, "--out", str(runs)])
     printed = capsys.readouterr()
     assert psutil.Process().children(recursive=True) == before
-    assert service.listening(psutil.Process()) == set()
+    assert guard.listening(psutil.Process()) == set()
     assert "done already" in printed.err and "loading NNI" not in printed.err
     rows = [line for line in printed.out.splitlines() if line.startswith("| ->")]
     assert len(rows) == 3 and all(" early-stopping " in row for row in rows)
@@ -109,8 +110,9 @@ def test_the_pages_of_results_take_these_records(runs, tmp_path):
     results = tmp_path / "results"
     (results / "records").mkdir(parents=True)
     (results / "reported.csv").write_bytes((RESULTS / "reported.csv").read_bytes())
-    for path in (runs / "records").glob("*.json"):
-        (results / "records" / path.name).write_bytes(path.read_bytes())
+    for record in read([runs / "records"]):  # as if all code were committed
+        begun = dataclasses.replace(record.provenance, commit="a" * 40, clean=True)
+        dataclasses.replace(record, provenance=begun).write(results / "records")
     contents.Contents(results).regenerate()
     page = (results / "tables" / "nas-digits-4-networks.md").read_text()
     assert "Spearman, top 20 %" in page and "python -m benchmarks.nas --proxy flops" in page
@@ -188,7 +190,7 @@ def test_a_changed_ground_truth_is_refused_by_name(runs, tmp_path, fails):
         (["--space", "laptob"], "unknown space 'laptob'.*did you mean laptop"),
         (["--networks", "721"], "--networks 721: give a number from 2 to 720 .the size of the lap"),
         (["--networks", "few"], "--networks few: give a number"),
-        (["--epochs", "0"], "--epochs 0 is no training"),
+        (["--epochs", "0"], "--epochs 0: give 1 or more"),
         (["--proxy", "whole", "--epochs", "9"], "--epochs is for the other proxies"),
         (["--proxy", "flops", "--epochs", "9"], "--epochs is for proxies .* flops trains nothing"),
         (["--proxy", "flops", "--strategy", "tpe"], "--strategy tpe is for proxies .* takes grid"),

@@ -60,12 +60,6 @@ def test_exported_pictures_can_be_distilled_again(small, tmp_path):
     assert torch.equal(back.images[:, :1].float(), clipped)
 
 
-def test_a_class_name_with_a_slash_is_no_folder_of_a_folder(small, tmp_path):
-    named = dataclasses.replace(small, classes=("a/b", *small.classes[1:])).only([0])
-    named.export(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["a_b"]
-
-
 def tiles(path, rows, columns, scale=8):
     """The pictures of a grid, as they were before they were enlarged: [rows, columns, H, W]."""
     sheet = np.asarray(Image.open(path).convert("L")).astype(int)

@@ -58,7 +58,11 @@ def test_all_is_fresh_once_it_is_made_and_making_it_again_changes_nothing(result
     assert files(results) == before
     manifest = json.loads((results / "generated.json").read_text())
     made = {p.relative_to(results).as_posix() for p in results.glob("[tf]*s/*")}
-    assert manifest.keys() == made and f"figures/{PAGE}.png" in made and len(made) == 7
+    assert (
+        manifest.keys() == {*made, "reported.csv"}
+        and f"figures/{PAGE}.png" in made
+        and len(made) == 7
+    )
 
 
 def test_the_same_records_make_the_same_files_elsewhere(whole, tmp_path):
@@ -189,6 +193,17 @@ def test_a_bad_list_of_published_figures_is_named(results):
     path.write_text(path.read_text().replace(",32.0,1.2,authors", ",thirty,1.2,authors", 1))
     line = refused(results)
     assert str(path) in line and "line 13, column 'value'" in line and "'thirty'" in line
+
+
+def test_published_figures_other_than_those_of_the_pages_are_named(results, capsys):
+    """A digit that is as likely as the right one, in a row that no page shows."""
+    path = results / "reported.csv"
+    path.write_text(path.read_text().replace(",20.13,", ",20.18,"))
+    assert tables.main(Tables(check=True, results=results)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"changed: {path} is not what the pages were made with; restore it")
+    assert tables.main(Tables(results=results)) == 0 and path.exists()
+    assert tables.main(Tables(check=True, results=results)) == 0
 
 
 def test_a_wrong_results_folder(tmp_path):

@@ -1,19 +1,23 @@
 """Independent jobs on several processes: real processes, real signals."""
 
+import contextlib
 import io
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from distill.runtime import cores, workers
+from distill.runtime import cores, processes
+from distill.runtime.early import LINE
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Forward, Progress, Together, part
+from distill.runtime.work import Kept, Work
 from distill.runtime.workers import Workers
 
 from conftest import eventually, hear_ctrl_c, of_session
@@ -99,13 +103,13 @@ def test_jobs_on_two_processes_give_what_they_give_on_one():
 
 def test_the_room_in_shared_memory_is_looked_at_first(monkeypatch):
     images = torch.zeros(1000)
-    monkeypatch.setattr(workers, "MEMORY", "/")
+    monkeypatch.setattr(processes, "MEMORY", "/")
     for free, fits in ((4400, False), (4500, True)):
         usage = type("Usage", (), {"free": free})
-        monkeypatch.setattr(workers.shutil, "disk_usage", lambda path, usage=usage: usage)
-        assert workers._fits({"a": images, "b": [images]}) is fits, "one tensor, counted once"
-    monkeypatch.setattr(workers, "MEMORY", "/no such folder")
-    assert workers._fits(images)
+        monkeypatch.setattr(processes.shutil, "disk_usage", lambda path, usage=usage: usage)
+        assert processes._fits({"a": images, "b": [images]}) is fits, "one tensor, counted once"
+    monkeypatch.setattr(processes, "MEMORY", "/no such folder")
+    assert processes._fits(images)
 
 
 @pytest.mark.parametrize(
@@ -138,12 +142,113 @@ def test_a_process_that_died_between_two_jobs_is_told_in_one_line():
 
 
 def test_without_room_in_shared_memory_each_has_a_copy_and_nobody_works_for_nothing(monkeypatch):
-    monkeypatch.setattr(workers, "_fits", lambda shared: False)
+    monkeypatch.setattr(processes, "_fits", lambda shared: False)
     with opened(torch.zeros(100)) as pool:
         results = pool.run(added, range(100), what="jobs", steps=1)
         assert next(results) == 0 and len(children()) == 2
         results.close()
         assert not children() and pool.shared.tolist() == [0] * 100
+
+
+# ------------------------------------------------------------------ what is kept
+
+
+def squared(shared, job, progress):
+    """The square of a number; who did it, in a file."""
+    with open(shared / "done.txt", "a") as log:
+        log.write(f"{job}\n")
+    return job * job
+
+
+def kept_in(folder):
+    return Kept(Work(folder / "work"), lambda job: f"job{job}", lambda job: {"job": job})
+
+
+def done_in(folder):
+    """The jobs that were done, by whomever, since the last look."""
+    log = folder / "done.txt"
+    jobs = sorted(map(int, log.read_text().split())) if log.exists() else []
+    log.write_text("")
+    return jobs
+
+
+@pytest.mark.parametrize("given", [1, 2])
+def test_what_is_kept_is_not_done_again_and_counts_as_done(given, tmp_path):
+    kept, stream = kept_in(tmp_path), io.StringIO()
+    kept.put(1, 1)
+    kept.put(4, 16)
+    with opened(tmp_path, given, stream) as pool:
+        pool.progress.every = 0.0
+        results = pool.run(squared, range(6), what="squares", steps=1, kept=kept)
+        assert list(results) == [0, 1, 4, 9, 16, 25]
+        assert done_in(tmp_path) == [0, 2, 3, 5]
+        shown = [line.split()[1] for line in stream.getvalue().splitlines() if "squares" in line]
+        assert shown[-1] == "6/6" and "2/6" not in shown and "3/6" in shown
+        again = pool.run(squared, range(6), what="squares", steps=1, kept=kept_in(tmp_path))
+        assert list(again) == [0, 1, 4, 9, 16, 25] and done_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("given", [1, 2])
+def test_a_result_is_kept_before_it_is_given(given, tmp_path):
+    """So that a run that ends just then has not done it for nothing."""
+    kept = kept_in(tmp_path)
+    with opened(tmp_path, given) as pool:
+        results = pool.run(squared, range(6), what="squares", steps=1, kept=kept)
+        assert next(results) == 0 and kept.get(0) == 0
+        results.close()
+        with kept.claim(5) as ours:
+            assert ours, "nothing is held any longer"
+
+
+ANOTHER = """
+import sys, time
+from pathlib import Path
+sys.path[:0] = ["tests", "."]
+from test_workers import kept_in
+kept = kept_in(Path(sys.argv[1]))
+with kept.claim(0) as first, kept.claim(1) as second:
+    print(first, second, flush=True)
+    sys.stdin.readline()
+    kept.put(0, 0)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("given", [1, 2])
+def test_what_another_run_has_in_hand_is_left_to_the_last_and_taken_over_when_it_dies(
+    given, tmp_path
+):
+    line = [sys.executable, "-c", ANOTHER, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    another = subprocess.Popen(line, cwd=ROOT, text=True, **pipes)
+    try:
+        assert another.stdout.readline() == "True True\n"
+        stream = io.StringIO()
+        with opened(tmp_path, given, stream) as pool:
+            kept = kept_in(tmp_path)
+            jobs = pool.finished(squared, range(4), what="squares", steps=1, kept=kept)
+            assert sorted([next(jobs), next(jobs)]) == [(2, 4), (3, 9)]
+            assert sorted(done_in(tmp_path)) == [2, 3]
+            another.stdin.write("\n")  # it finishes one, and dies with the other
+            another.stdin.flush()
+            assert eventually(lambda: kept_in(tmp_path).get(0) is not None)
+            another.kill()
+            assert sorted(jobs) == [(0, 0), (1, 1)]
+            assert done_in(tmp_path) == [1]
+        assert not list((tmp_path / "work").glob("*.lock"))
+    finally:
+        another.kill()
+        another.communicate()
+
+
+def test_waiting_for_another_run_is_said_once(tmp_path):
+    stream, kept = io.StringIO(), kept_in(tmp_path)
+    with contextlib.ExitStack() as claims:
+        assert claims.enter_context(kept.claim(0))
+        threading.Timer(1.0, claims.close).start()
+        with opened(tmp_path, 1, stream) as pool:
+            assert list(pool.run(squared, [0], what="squares", steps=1, kept=kept)) == [0]
+    assert stream.getvalue().count("waiting for another run, which does 1 of the same") == 1
 
 
 # ------------------------------------------------------------------ how they end
@@ -185,8 +290,9 @@ def test_no_process_is_left_after_a_signal(number, after):
     else:
         os.kill(command.pid, number)
     _, said = command.communicate(timeout=20)
-    assert command.returncode == (130 if number == signal.SIGINT else -number)
-    assert said == ("interrupted\n" if number == signal.SIGINT else "")
+    killed = number == signal.SIGKILL
+    assert command.returncode == (-number if killed else 128 + number)
+    assert said == ("" if killed else f"{LINE}\n")
     assert eventually(lambda: not of_session(command.pid))
 
 

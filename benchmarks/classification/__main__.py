@@ -3,6 +3,11 @@
 python -m benchmarks.classification --method datadam --dataset cifar10 --ipc 1
 """
 
+if __name__ == "__main__":  # so that a signal meanwhile gets one line too
+    from distill.runtime import early
+
+    early.hear()
+
 import dataclasses
 import sys
 from pathlib import Path
@@ -10,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks import command as shared
 from distill import choices, presets
-from distill.runtime import registry
+from distill.runtime import ranks, registry
 from distill.runtime.flags import chosen, configure, differences, parse
-from distill.runtime.mistake import Mistake, one_line
+from distill.runtime.mistake import one_line
 
 if TYPE_CHECKING:
     from benchmarks.classification.run import Judging
@@ -42,21 +47,21 @@ class Classification:
 
     method: choices.Method = "datadam"
     dataset: choices.Dataset = choices.DEFAULT_DATASET
-    ipc: int = 1
+    ipc: choices.Ipc = 1
     """Images per class."""
-    sets: int = 3
+    sets: choices.Count = 3
     """How many sets, each from a seed of its own."""
-    networks: int = 5
+    networks: choices.Count = 5
     """How many networks are trained on each set."""
     network: str | None = None
     """The network that is trained; the published ConvNet of width 128 if not given."""
     recipe: Evaluation = "dm"
-    epochs: int | None = None
+    epochs: choices.Epochs = None
     """Of the training, instead of the recipe's."""
     preset: choices.Preset = "laptop"
     zca: bool = False
     """Distill and train on ZCA-whitened images, as the published CIFAR results do."""
-    seed: int = 0
+    seed: choices.Seed = 0
     """The same seed gives the same record."""
     judge: Judge = "test"
     device: choices.Device = "auto"
@@ -71,6 +76,7 @@ class Classification:
     """Where the record and the sets go."""
 
 
+@ranks.led()
 def main(args: list[str]) -> None:
     """Run what `args` ask for, write its record and show it beside the others."""
     command, flags = parse(Classification, args, prog=PROG)
@@ -109,6 +115,7 @@ class Ready:
             recipe=self.recipe,
             seed=self.command.seed,
             networks=self.command.networks,
+            work=self.command.out / "work",
         )
 
 
@@ -118,7 +125,7 @@ def prepare(command: Classification, flags: list[str]) -> Ready:
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
-    from distill import recipes
+    from distill import formation, recipes
     from distill.images import whitened
     from distill.networks import parse as parse_network
     from distill.plan import Plan
@@ -129,14 +136,13 @@ def prepare(command: Classification, flags: list[str]) -> Ready:
         about, command.ipc, command.preset
     )
     config = configure(preset, flags, prog=PROG)
+    formation.require(config.formation, about.shape)
     recipe = recipes.named(command.recipe, about)
     if command.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=command.epochs)
-    if min(command.sets, command.networks, recipe.epochs) < 1:
-        raise Mistake("--sets, --networks and --epochs take 1 or more")
     usual = f"convnet-d{about.depth}-w128-instance-relu-avg"
     spec = parse_network(usual if command.network is None else command.network)
-    data, compute = shared.load(command)
+    data, compute = shared.load(command, flags)
     cores.require(command.workers, compute.device)
     return Ready(
         command,
@@ -156,14 +162,13 @@ def run(ready: Ready, provenance: "Provenance") -> "Record":
     from benchmarks.provenance import Stopwatch, cost
     from benchmarks.record import Record
     from benchmarks.schema import making, set_used
-    from distill.runtime.progress import Progress
 
     command, watch = ready.command, Stopwatch()
     measured, sets = accuracies(
         ready.judging,
         sets=command.sets,
         workers=command.workers,
-        progress=Progress(sys.stderr),
+        progress=ranks.progress(),
         watch=watch,
     )
     return Record(

@@ -2,7 +2,8 @@
 
 import dataclasses
 import statistics
-from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from benchmarks.provenance import Stopwatch
 from distill import beforehand, train
@@ -14,8 +15,13 @@ from distill.recipes import Recipe
 from distill.runtime.compute import SMALL
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import derive, generator
+from distill.runtime.watch import Watch
+from distill.runtime.work import Kept, Work, code
 from distill.runtime.workers import Workers
 from distill.synthetic import SyntheticSet
+
+Job = tuple[int, list[int], int | None]
+"""The number of a set, those of the networks that are trained on it together, and the threads."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +30,7 @@ class Judging(Source):
 
     Attributes:
         plan: of every set, but for its seed. seed: of the run. networks: trained on each set.
+        work: the folder of what was trained already.
     """
 
     plan: Plan
@@ -32,6 +39,7 @@ class Judging(Source):
     recipe: Recipe
     seed: int
     networks: int
+    work: Path
 
     def planned(self, number: int) -> Plan:
         """The plan of set `number`."""
@@ -53,43 +61,90 @@ def accuracies(
 ) -> tuple[list[list[float]], list[SyntheticSet]]:
     """Of each set's networks, in percent, and the sets.
 
+    What `judging.work` holds is not done again, but what it took counts.
+
     Args:
         workers: processes; None for as many as pay.
+        watch: gets what was done by earlier runs too, shared out over the processes.
     """
     shape, device = judging.real.shape, judging.compute.device
     with Workers(
         judging, shape=shape, device=device, progress=progress, given=workers
     ) as processes:
         wanted = [(judging.planned(number), judging.real.present) for number in range(sets)]
-        beforehand.make(wanted, judging, processes)
+        earlier = beforehand.make(wanted, judging, processes)
         small = [judging.distill(plan, progress=progress) for plan, _ in wanted]
-        watch.lap("distill")
-        trained = _trained(judging, small, processes)
-        results = []
-        for number in range(sets):
-            results.append([right for _ in judging.groups() for right in next(trained)])
-            progress.say(f"set {number}: {statistics.fmean(results[-1]):.2f} %")
-        watch.lap("train")
+        watch.lap("distill", earlier)
+        results, earlier = _trained(judging, small, processes)
+        watch.lap("train", earlier)
     return results, small
 
 
 def _trained(
     judging: Judging, sets: list[SyntheticSet], processes: Workers
-) -> Iterator[list[float]]:
-    """The accuracies of each group of networks, set after set."""
-    jobs = [(number, group) for number in range(len(sets)) for group in judging.groups()]
-    recipe = judging.recipe
-    steps = recipe.epochs * recipe.batches(len(sets[0])) * len(jobs[0][1])
-    return processes.run(_accuracies, jobs, what="training", steps=steps)
+) -> tuple[list[list[float]], float]:
+    """The accuracies, and the seconds of earlier runs, shared out over the processes."""
+    groups, recipe, progress = judging.groups(), judging.recipe, processes.progress
+    steps = recipe.epochs * recipe.batches(len(sets[0])) * len(groups[0])
+    count = processes.count(len(sets) * len(groups), steps)
+    threads = judging.threads(count)
+    jobs = [(number, group, threads) for number in range(len(sets)) for group in groups]
+    kept = _kept(judging, sets, threads, progress)
+    trained = processes.run(_train, jobs, what="training", steps=steps, kept=kept)
+    results: list[list[float]] = [[] for _ in sets]
+    earlier = 0.0
+    for job, result in zip(jobs, trained, strict=True):
+        earlier += result["seconds"] if kept.was_there(job) else 0.0
+        own = results[job[0]]
+        own += result["accuracies"]
+        if len(own) == judging.networks:
+            progress.say(f"set {job[0]}: {statistics.fmean(own):.2f} %")
+    return results, earlier / count
 
 
-def _accuracies(judging: Judging, job: tuple[int, list[int]], progress: Progress) -> list[float]:
-    """In percent, of some fresh networks trained on a set that is in the folder."""
-    number, group = job
-    judging.compute.enter()
-    real, test, device = judging.real, judging.test, judging.compute.device
+def _kept(
+    judging: Judging, sets: list[SyntheticSet], threads: int | None, progress: Progress
+) -> Kept:
+    """Where the accuracies of groups of networks are kept, by all that they depend on."""
+    real, test = judging.real, judging.test
+    shared = {
+        "what": "accuracies",
+        "code": code(Path(__file__)),
+        "classes": len(real.classes),
+        "normalisation": real.normalisation.describe(),
+        "test": test.digest(),
+        "network": str(judging.spec),
+        "recipe": judging.recipe,
+        **judging.rounding(threads),
+    }
+    digests = [small.digest() for small in sets]
+    words = f"{real.name}-{judging.plan.method}-ipc{judging.plan.ipc}"
+
+    def name(job: Job) -> str:
+        number, group, _ = job
+        return f"{words}-set{number}-networks{group[0]}to{group[-1]}"
+
+    def facts(job: Job) -> dict[str, Any]:
+        number, group, _ = job
+        own = {"set": digests[number], "seed": _seed(judging, number), "numbers": group}
+        return shared | own
+
+    return Kept(Work(judging.work, progress.say), name, facts)
+
+
+def _seed(judging: Judging, number: int) -> int:
+    """Of the networks that are trained on set `number`."""
+    return derive(judging.seed, "evaluation", number)
+
+
+def _train(judging: Judging, job: Job, progress: Progress) -> dict[str, Any]:
+    """Train some fresh networks on a set that is in the folder; `accuracies`, in percent."""
+    (number, group, threads), watch = job, Watch()
+    compute = judging.computing(threads)
+    real, test, device = judging.real, judging.test, compute.device
     images, labels = judging.distill(judging.planned(number), progress=progress).decoded()
-    seed, recipe = derive(judging.seed, "evaluation", number), judging.recipe
+    compute.enter()
+    seed, recipe = _seed(judging, number), judging.recipe
     streams = [generator(seed, "network", k) for k in group]
     networks = build_many(judging.spec, real.shape, classes=len(real.classes), generators=streams)
     networks = [network.to(device) for network in networks]
@@ -101,9 +156,9 @@ def _accuracies(judging: Judging, job: tuple[int, list[int]], progress: Progress
         recipe=recipe,
         seed=seed,
         numbers=group,
-        compute=judging.compute,
+        compute=compute,
         progress=progress,
     )
     shown = test.normalisation(test.images).to(device)
-    right = 100 * train.accuracy(networks, shown, test.labels, compute=judging.compute).double()
-    return right.round(decimals=4).tolist()
+    right = 100 * train.accuracy(networks, shown, test.labels, compute=compute).double()
+    return {"accuracies": right.round(decimals=4).tolist(), "seconds": round(watch.read()[0], 3)}

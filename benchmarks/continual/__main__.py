@@ -3,16 +3,22 @@
 python -m benchmarks.continual --buffer datadam
 """
 
+if __name__ == "__main__":  # so that a signal meanwhile gets one line too
+    from distill.runtime import early
+
+    early.hear()
+
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from benchmarks import command as shared
 from distill import choices
-from distill.runtime import registry
-from distill.runtime.flags import chosen, configure, differences, parse
+from distill.runtime import ranks, registry
+from distill.runtime.flags import Among, chosen, configure, differences, parse
 from distill.runtime.mistake import Mistake, one_line
+from downstream.continual import loggers
 
 if TYPE_CHECKING:
     from benchmarks.continual.run import Orders
@@ -24,7 +30,8 @@ if TYPE_CHECKING:
     from downstream.continual.protocol import Protocol
 
 PROG = "python -m benchmarks.continual"
-Buffer = chosen("How the memory is made", *registry.names("distill.methods"))
+Buffer = chosen("How the memory is made", package="distill.methods")
+Logger = Annotated[str | None, Among(loggers.NAMES)]
 Judge = chosen("Which images judge; to choose settings, validation", *shared.JUDGES)
 
 
@@ -38,24 +45,28 @@ class Continual:
 
     buffer: Buffer = "datadam"
     dataset: choices.Dataset = choices.DEFAULT_DATASET
-    ipc: int = 1
+    ipc: choices.Ipc = 1
     """Images per class in the memory."""
-    steps: int = 5
+    steps: choices.Count = 5
     """How many steps the classes come in."""
-    orders: int = 5
+    orders: choices.Count = 5
     """How many class orders, each a run of its own."""
-    sets: int | None = None
+    sets: choices.Count | None = None
     """How many sets of images: order o uses set o mod SETS; the preset's if not given."""
     strategy: str = "retrain"
     """retrain: fresh networks on the memory alone, as published; replay: the networks go on."""
     network: str | None = None
     """The network, e.g. convnet-d3-w64-batch; the preset's if not given."""
+    recipe: choices.Recipe = None
+    epochs: choices.Epochs = None
+    """Of the training at each step; the recipe's, or else the preset's if not given."""
     preset: choices.Preset = "laptop"
-    seed: int = 0
+    seed: choices.Seed = 0
     """The same seed gives the same record."""
     judge: Judge = "test"
-    logger: str | None = None
-    """csv or tensorboard: also write through Avalanche's logger, into OUT/logs."""
+    logger: Logger = None
+    """csv or tensorboard: also write through Avalanche's logger, into OUT/logs. All class orders
+    are then gone through from their first step, whatever an earlier run has done."""
     device: choices.Device = "auto"
     precision: choices.Precision = "auto"
     compile: choices.Compile = "auto"
@@ -68,6 +79,7 @@ class Continual:
     """Where the record, the sets and the figure go."""
 
 
+@ranks.led()
 def main(args: list[str]) -> None:
     """Run what `args` ask for, write its record and show it beside the others."""
     command, flags = parse(Continual, args, prog=PROG)
@@ -106,6 +118,7 @@ class Ready:
             protocol=protocol,
             logger=command.logger,
             logs=command.out / "logs" / "-".join([*words, f"seed{command.seed}"]),
+            work=command.out / "work",
         )
 
 
@@ -115,17 +128,18 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
+    from distill import formation
     from distill.images import Normalisation
     from distill.networks import parse as parse_network
     from distill.plan import Plan
     from distill.runtime import cores
-    from downstream.continual import loggers
     from downstream.continual import protocol as protocols
 
     about = shared.about(command)
     module = registry.load("distill.methods", command.buffer, what="buffer")
     preset = module.preset(about, command.ipc, command.preset)
     config = configure(preset, flags, prog=PROG)
+    formation.require(config.formation, about.shape)
     protocol = protocols.preset(
         command.preset,
         about,
@@ -134,6 +148,8 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
         sets=command.sets,
         strategy=command.strategy,
         seed=command.seed,
+        recipe=command.recipe,
+        epochs=command.epochs,
     )
     if config.couples_classes and protocol.sets < protocol.orders:
         raise Mistake(
@@ -142,9 +158,7 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
             f"{protocol.orders}"
         )
     network = parse_network(protocol.network if command.network is None else command.network)
-    if command.logger is not None:
-        loggers.require(command.logger)
-    data, compute = shared.load(command)
+    data, compute = shared.load(command, flags)
     cores.require(command.workers, compute.device)
     protocols.step_sizes(len(data.train.classes), command.steps)
     return Ready(
@@ -164,10 +178,9 @@ def run(ready: Ready, provenance: "Provenance") -> "Record":
     from benchmarks.provenance import Stopwatch, cost
     from benchmarks.record import Record
     from benchmarks.schema import making, set_used
-    from distill.runtime.progress import Progress
     from downstream.continual.protocol import VERSION
 
-    protocol, watch, progress = ready.protocol, Stopwatch(), Progress(sys.stderr)
+    protocol, watch, progress = ready.protocol, Stopwatch(), ranks.progress()
     measured, sets = results(
         ready.orders, workers=ready.command.workers, progress=progress, watch=watch
     )

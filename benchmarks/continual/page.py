@@ -82,6 +82,7 @@ def _title(record: Record) -> str:
         f"{p.dataset.name}, {p.steps} steps, {p.strategy}{judged}{at_precision(p.precision)}: "
         f"{p.network}, "
         f"{p.recipe.epochs} epochs, batch {p.recipe.batch}, rate {p.recipe.rate:g}"
+        f"{', CutMix' if p.recipe.cutmix else ''}"
     )
 
 

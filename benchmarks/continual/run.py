@@ -3,21 +3,27 @@
 import dataclasses
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.provenance import Stopwatch
 from distill import beforehand
 from distill.beforehand import Source
 from distill.images import Data, ImageSet
 from distill.plan import Plan
+from distill.runtime import identity
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import derive
+from distill.runtime.store import Store
+from distill.runtime.work import Kept, Work, code
 from distill.runtime.workers import Workers
 from distill.synthetic import SyntheticSet, merge
 from downstream.continual.protocol import Protocol, class_order, step_sizes
 
 if TYPE_CHECKING:
     from downstream.continual.metrics import OrderResult
+
+Job = tuple[int, dict[str, Any]]
+"""A class order's number, and all that its result depends on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +33,8 @@ class Orders(Source):
     Attributes:
         plan: of every set, but for its seed.
         logger: of Avalanche's, or None. logs: its folder.
+        work: the folder of class orders that are done or under way. With a logger none is found or
+            kept, so that logs are whole.
     """
 
     plan: Plan
@@ -34,11 +42,17 @@ class Orders(Source):
     protocol: Protocol
     logger: str | None
     logs: Path
+    work: Path
 
     def planned(self, order: int) -> Plan:
         """The plan of the set that a class order uses."""
         number = self.protocol.set_number(order)
         return dataclasses.replace(self.plan, seed=derive(self.protocol.seed, "set", number))
+
+    def words(self, order: int) -> str:
+        """What a class order is called among the kept ones."""
+        words = (self.real.name, self.plan.method, f"ipc{self.plan.ipc}", self.protocol.strategy)
+        return "-".join([*words, f"order{order}"])
 
     def groups(self, order: int) -> list[list[int]]:
         """The classes of each step of a class order, which the memory takes in together."""
@@ -54,8 +68,11 @@ def results(
 ) -> tuple[list["OrderResult"], list[SyntheticSet]]:
     """Of every class order, and the sets that they used.
 
+    What `orders.work` holds is not done again, but what it took counts.
+
     Args:
         workers: processes; None for as many as pay.
+        watch: gets what was done by earlier runs too, shared out over the processes.
     """
     protocol, real = orders.protocol, orders.real
     numbers = range(protocol.orders)
@@ -63,18 +80,72 @@ def results(
         orders, shape=real.shape, device=orders.compute.device, progress=progress, given=workers
     ) as processes:
         wanted = [(orders.planned(o), group) for o in numbers for group in orders.groups(o)]
-        beforehand.make(wanted, orders, processes)
-        watch.lap("distill")
-        progress.say("loading Avalanche, some seconds ...")
-        steps = _steps(orders)
-        if processes.count(protocol.orders, steps) == 1:
-            import downstream.continual.run  # noqa: F401
+        earlier = beforehand.make(wanted, orders, processes)
+        watch.lap("distill", earlier)
+        count = processes.count(protocol.orders, _steps(orders))
+        jobs = _jobs(orders, orders.threads(count))
+        kept = None
+        if orders.logger is None:
+            work = Work(orders.work, progress.say)
+            kept = Kept(work, lambda job: orders.words(job[0]), lambda job: job[1])
+        if kept is None or any(kept.get(job) is None for job in jobs):
+            progress.say("loading Avalanche, some seconds ...")
+            if count == 1:
+                import downstream.continual.run  # noqa: F401
         watch.lap("start")
-        measured = list(processes.run(_order, numbers, what="class orders", steps=steps))
+        measured, earlier = _gone_through(orders, jobs, kept, processes)
     if orders.logger is not None:
         progress.say(f"logs: {orders.logs}")
-    watch.lap("train")
+    watch.lap("train", earlier / count)
     return measured, [_set(orders, number) for number in range(protocol.sets)]
+
+
+def _gone_through(
+    orders: Orders, jobs: list[Job], kept: Kept | None, processes: Workers
+) -> tuple[list["OrderResult"], float]:
+    """The results of all class orders, and the seconds that earlier runs had spent on them."""
+    from downstream.continual.metrics import OrderResult
+    from downstream.continual.steps import forget
+
+    measured, earlier, store = [], 0.0, Store(orders.work)
+    steps = _steps(orders)
+    done = processes.run(_order, jobs, what="class orders", steps=steps, kept=kept)
+    for job, result in zip(jobs, done, strict=True):
+        measured.append(OrderResult(result["sizes"], result["matrices"]))
+        earlier += result["seconds" if kept and kept.was_there(job) else "earlier"]
+        if kept is not None:
+            forget(store, orders.words(job[0]), job[1])
+    return measured, earlier
+
+
+def _jobs(orders: Orders, threads: int | None) -> list[Job]:
+    """Each class order with all that its result depends on."""
+    real, test, protocol = orders.real, orders.test, orders.protocol
+    shared = {
+        "what": "class order",
+        "code": code(Path(__file__)),
+        "train": real.digest(),
+        "test": test.digest(),
+        "classes": len(real.classes),
+        "normalisation": real.normalisation.describe(),
+        "steps": protocol.steps,
+        "strategy": protocol.strategy,
+        "network": protocol.network,
+        "networks": protocol.networks,
+        "recipe": protocol.recipe,
+        "seed": protocol.seed,
+        **orders.rounding(threads),
+    }
+    return [
+        (order, identity.plain(shared | {"order": order, "sets": _digests(orders, order)}))
+        for order in range(protocol.orders)
+    ]
+
+
+def _digests(orders: Orders, order: int) -> list[str]:
+    """Of what the memory takes in at each step of a class order."""
+    plan, real = orders.planned(order), orders.real
+    return [orders.distill(plan, real.only(group)).digest() for group in orders.groups(order)]
 
 
 def _steps(orders: Orders) -> int:
@@ -86,24 +157,31 @@ def _steps(orders: Orders) -> int:
     return epochs * protocol.recipe.batches(images) * protocol.networks
 
 
-def _order(orders: Orders, order: int, progress: Progress) -> "OrderResult":
-    """Go through one class order; its sets are found in the folder."""
+def _order(orders: Orders, job: Job, progress: Progress) -> dict[str, Any]:
+    """Go through one class order, from where an earlier run left it; its sets are in the folder."""
     from downstream.continual import loggers
     from downstream.continual.run import run_order
+    from downstream.continual.steps import Steps
 
-    protocol = orders.protocol
-    progress.start("epochs", protocol.steps * protocol.recipe.epochs)
+    (order, facts), protocol = job, orders.protocol
+    place = orders.work if orders.logger is None else None  # a log begins at the first step
+    steps = Steps(place and Store(place, progress.say), orders.words(order), facts)
+    epochs = protocol.recipe.epochs
+    progress.start("epochs", protocol.steps * epochs, done=steps.done * epochs)
     with loggers.opened(orders.logger, orders.logs / f"order{order}") as opened:
-        return run_order(
+        result = run_order(
             Data(orders.real, orders.test),
             functools.partial(orders.distill, orders.planned(order)),
             ipc=orders.plan.ipc,
             protocol=protocol,
             order=order,
-            compute=orders.compute,
+            compute=orders.computing(facts.get("threads")),
             progress=progress,
             loggers=opened,
+            steps=steps,
         )
+    spent = {"seconds": round(steps.seconds(), 3), "earlier": round(steps.earlier, 3)}
+    return {**result._asdict(), **spent}
 
 
 def _set(orders: Orders, number: int) -> SyntheticSet:

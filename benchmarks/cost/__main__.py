@@ -4,6 +4,11 @@ python -m benchmarks.cost                                all of it
 python -m benchmarks.cost --part step --threads 1 2      one table, on one thread and on two
 """
 
+if __name__ == "__main__":  # so that a signal meanwhile gets one line too
+    from distill.runtime import early
+
+    early.hear()
+
 import dataclasses
 import importlib
 import sys
@@ -49,6 +54,10 @@ class Cost:
     """For the part cell: what to time, e.g. "continual --buffer random --orders 1"."""
     dataset: str | None = None
     """Of the part cell's larger commands; the first of ten classes in 32x32 if not given."""
+    classes: int = 1000
+    """For the part scaling: in its file of made-up images."""
+    images: int = 1300
+    """For the part scaling: of each class in that file."""
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
     out: Path = Path("runs")
@@ -60,14 +69,18 @@ def main(args: list[str]) -> None:
     command = cli(Cost, args, prog="python -m benchmarks.cost")
     if command.part not in ("all", *PARTS):
         raise unknown("part", command.part, ["all", *PARTS])
-    if command.turns < 1:
-        raise Mistake(f"--turns {command.turns}: give 1 or more")
+    for name, least in (("turns", 1), ("classes", 4), ("images", 50)):
+        if getattr(command, name) < least:
+            raise Mistake(f"--{name} {getattr(command, name)}: give {least} or more")
 
     from benchmarks.provenance import provenance
+    from benchmarks.record import read
     from distill.runtime.files import require_writable
 
     settings = prepare(command)
-    require_writable(command.out / "records")
+    for folder in ("records", "figures"):
+        require_writable(command.out / folder)
+    read(shared.record_folders(command.out))  # refused now, not when all is measured
     for part in PARTS if command.part == "all" else [command.part]:
         begun = provenance("benchmarks.cost", args, settings.device)
         shared.publish(measure(part, command.precision, settings, begun), command.out)
@@ -93,6 +106,8 @@ def prepare(command: Cost) -> "Settings":
         commands=command.commands,
         dataset=command.dataset,
         data_root=command.data_root,
+        classes=command.classes,
+        images=command.images,
     )
 
 
@@ -123,6 +138,8 @@ def measure(part: str, precision: str, settings: "Settings", begun: "Provenance"
             precisions=settings.precisions,
             threads=settings.threads,
             commands=settings.commands,
+            classes=settings.classes,
+            images=settings.images,
         ),
         results=facts.Results(title=module.TITLE, note=note, rows=rows),
         sets=[],

@@ -26,12 +26,15 @@ class Cell:
     Attributes:
         turns: how often each thing was timed. precisions, threads: that have rows.
         commands: that were asked for in the place of a part's own.
+        classes, images: in the file of the part scaling, and of each class.
     """
 
     turns: int
     precisions: tuple[str, ...] = ()
     threads: tuple[int, ...] = ()
     commands: tuple[str, ...] = ()
+    classes: int = 1000
+    images: int = 1300
 
 
 @facts

@@ -4,10 +4,15 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from benchmarks.cost import facts, figures
+from benchmarks.cost import estimates, facts, figures
 from benchmarks.page import Drawing, Page, Table, made_with, names_for_people
 from benchmarks.record import Record
 from benchmarks.reported import Reported
+
+WHOLE = (
+    "A set of 1,000 classes x 50 images of 64x64: these times how often each comes. More than two "
+    f"cores, and GPUs, were not measured; a GPU is taken to do {estimates.GPU:.0f} TFLOP/s of it."
+)
 
 
 def pages(records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Page]:
@@ -29,12 +34,15 @@ def _page(record: Record) -> Page:
     results = record.results
     frame = pd.DataFrame(results.rows)
     drawn = set(figures.COLUMNS) <= set(frame.columns)
+    tables = [Table(_read(frame))]
+    if record.protocol.part == "scaling" and len(whole := estimates.whole(frame)):
+        tables.append(Table(_read(whole), caption=WHOLE))
     return Page(
         title=results.title,
-        tables=[Table(_read(frame))],
+        tables=tables,
         note=f"{results.note}\n{_where(record)}",
         frame=frame,
-        summary=[Table(_read(frame))],
+        summary=tables,
         drawings={"": Drawing(figures.cost_growth, frame, results.title)} if drawn else {},
         commands=made_with([record]),
     )

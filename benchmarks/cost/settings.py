@@ -27,7 +27,7 @@ class Settings:
     Attributes:
         turns: how often each thing is timed.
         precisions, threads: every pair of them has rows of its own.
-        commands, dataset, data_root: of the part `cell`.
+        commands, dataset, data_root: of the part `cell`. classes, images: of the part `scaling`.
     """
 
     turns: int
@@ -37,6 +37,8 @@ class Settings:
     commands: tuple[str, ...] = ()
     dataset: str | None = None
     data_root: Path = Path("data")
+    classes: int = 1000
+    images: int = 1300
 
     def computes(self, shape: Sequence[int], *, compile: str = "never") -> list[list[Compute]]:
         """For images of `shape`: for each number of threads, one in every precision.

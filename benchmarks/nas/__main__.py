@@ -3,12 +3,17 @@
 python -m benchmarks.nas --proxy distilled
 """
 
+if __name__ == "__main__":  # so that a signal meanwhile gets one line too
+    from distill.runtime import early
+
+    early.hear()
+
 import sys
 from typing import TYPE_CHECKING
 
 from benchmarks import command as shared
 from benchmarks.nas.flags import Nas
-from distill.runtime import registry
+from distill.runtime import ranks, registry
 from distill.runtime.flags import configure, differences, parse
 from distill.runtime.mistake import Mistake, one_line, unknown
 
@@ -19,18 +24,35 @@ if TYPE_CHECKING:
     from downstream.nas.search import Engine
 
 PROG = "python -m benchmarks.nas"
+SPACE = "space"
+"""What stands for the networks of the space, after --method.network."""
 
 
 def main(args: list[str]) -> None:
     """Run what `args` ask for, write its record and show it beside the others."""
-    command, flags = parse(Nas, args, prog=PROG)
-    ready = prepare(command, flags)
+    with ranks.led():
+        require_one_process()
+        command, flags = parse(Nas, args, prog=PROG)
+        ready = prepare(command, flags)
 
-    from benchmarks.nas.run import run
-    from benchmarks.provenance import provenance
+        from benchmarks.nas.run import run
+        from benchmarks.provenance import provenance
 
-    record = run(ready, provenance("benchmarks.nas", args, ready.compute.device))
-    shared.publish(record, command.out)
+        record = run(ready, provenance("benchmarks.nas", args, ready.compute.device))
+        shared.publish(record, command.out)
+
+
+def require_one_process() -> None:
+    """Check that torchrun has not started several.
+
+    Raises:
+        Mistake: it has.
+    """
+    if ranks.world() > 1:
+        raise Mistake(
+            "benchmarks.nas shares out its trials itself; run it without torchrun, with --workers "
+            "N or with --engine service --concurrency N"
+        )
 
 
 def prepare(command: Nas, flags: list[str]) -> "Ready":
@@ -47,7 +69,12 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
     about = shared.about(command)
     plan, label = planned(command, flags, about)
     comparison = proxy.preset(
-        command.preset, about, space=command.space, networks=command.networks, epochs=command.epochs
+        command.preset,
+        about,
+        space=command.space,
+        networks=command.networks,
+        recipe=command.recipe,
+        epochs=command.epochs,
     )
     require_strategy(command)
     engine = checked_engine(command)
@@ -61,6 +88,7 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
         recipe=comparison.truth,
         compute=compute,
     )
+    engine.require_trial(settings)
     return Ready(
         command=command,
         plan=plan,
@@ -80,22 +108,40 @@ def planned(command: Nas, flags: list[str], about: "About") -> tuple["Plan | Non
     Raises:
         Mistake: no such proxy or method, or a method's flag that it does not have.
     """
+    from distill import formation, matching
     from distill.plan import Plan
     from distill.runtime.seeding import derive
+    from downstream.nas import space
     from downstream.nas.proxy import method_of
 
     method = method_of(command.proxy, command.method)
+    recipe = {} if command.recipe is None else {"recipe": command.recipe}
     if method is None:
         if flags:
             raise Mistake(
                 f"{flags[0]} has no meaning with --proxy {command.proxy}: it makes no images"
             )
-        return None, command.proxy
+        return None, " ".join([command.proxy, *(f"recipe={name}" for name in recipe.values())])
     module = registry.load("distill.methods", method)
     preset = module.preset(about, command.ipc, command.preset)
+    every = space.pattern(command.space or command.preset, about.shape)
+    if isinstance(preset, matching.Config):  # others know no patterns
+        flags = spelled(flags, every)
     config = configure(preset, flags, prog=PROG)
+    formation.require(config.formation, about.shape)
+    changed = differences(preset, config) | recipe
+    if changed.get("network") == every:
+        changed["network"] = SPACE
     plan = Plan(method, config, command.ipc, derive(command.seed, "set", 0))
-    return plan, shared.label(method, command.preset, differences(preset, config))
+    return plan, shared.label(method, command.preset, changed)
+
+
+def spelled(flags: list[str], every: str) -> list[str]:
+    """The flags of a method, in which the pattern `every` stands for --method.network space."""
+    flag = "--method.network"
+    given = [f"{flag}={every}" if one == f"{flag}={SPACE}" else one for one in flags]
+    pairs = zip(["", *given], given, strict=False)
+    return [every if pair == (flag, SPACE) else pair[1] for pair in pairs]
 
 
 def require_strategy(command: Nas) -> None:
@@ -109,12 +155,13 @@ def require_strategy(command: Nas) -> None:
 
     if command.strategy not in STRATEGIES:
         raise unknown("strategy", command.strategy, STRATEGIES)
-    if command.proxy == "whole" and command.epochs is not None:
-        raise Mistake("--epochs is for the other proxies; the whole dataset's are the preset's")
-    if command.proxy in FREE and command.epochs is not None:
-        raise Mistake(
-            f"--epochs is for proxies that are trained on; {command.proxy} trains nothing"
-        )
+    for flag, value in (("--recipe", command.recipe), ("--epochs", command.epochs)):
+        if command.proxy == "whole" and value is not None:
+            raise Mistake(f"{flag} is for the other proxies; the whole dataset has the preset's")
+        if command.proxy in FREE and value is not None:
+            raise Mistake(
+                f"{flag} is for proxies that are trained on; {command.proxy} trains nothing"
+            )
     if command.proxy in FREE and command.strategy != "grid":
         raise Mistake(
             f"--strategy {command.strategy} is for proxies that are trained on; --proxy "

@@ -37,6 +37,7 @@ class Cell:
         making: how the proxy's images are made; None for a proxy that has none of its own.
         recipe, steps: of a trial, and its optimiser steps; None for a proxy that trains nothing.
         strategy: `grid` for a ranking.
+        together: trials under way at once, for a strategy that learns from those that are over.
         seed: of the proxy's images and of the trials.
     """
 
@@ -45,6 +46,7 @@ class Cell:
     recipe: Recipe | None = None
     steps: int | None = None
     strategy: str = "grid"
+    together: int = 1
     seed: int = 0
 
 
@@ -82,6 +84,7 @@ def name(protocol: Protocol, cell: Cell) -> str:
     parts = [protocol.dataset.name, cell.proxy]
     parts += [] if cell.making is None else [f"ipc{cell.making.ipc}"]
     parts += [] if cell.strategy == "grid" else [cell.strategy]
+    parts += [] if cell.together == 1 else [f"{cell.together}together"]
     parts += [] if cell.seed == 0 else [f"seed{cell.seed}"]
     return "-".join(parts)
 

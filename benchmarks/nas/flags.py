@@ -2,8 +2,10 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
 from distill import choices
+from distill.runtime.flags import Within
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,17 +21,19 @@ class Nas:
     early-stopping (the whole dataset for as many steps as the others get), whole; or parameters,
     flops: nothing is trained, the larger network is ranked higher."""
     method: str | None = None
-    """How --proxy distilled is made: one of the files in distill/methods; datadam if not given."""
+    """How --proxy distilled is made: one of the files in distill/methods; datadam if not given.
+    --method.network space learns in networks drawn from the space that is ranked."""
     dataset: choices.Dataset = choices.DEFAULT_DATASET
-    ipc: int = 10
+    ipc: choices.Ipc = 10
     """Images per class in the proxy."""
     networks: str | None = None
     """How many of the space are ranked (a fixed sample), or all; the preset's if not given."""
     space: str | None = None
     """laptop (widths 8 to 64) or paper (32 to 256), each of 720 ConvNets; the preset's if not
     given."""
-    epochs: int | None = None
-    """Of the training on the proxy; the preset's if not given."""
+    recipe: choices.Recipe = None
+    epochs: choices.Epochs = None
+    """Of the training on the proxy; the recipe's, or else the preset's if not given."""
     strategy: str = "grid"
     """grid ranks the sample; random, evolution and tpe search the space with --trials trials."""
     trials: int | None = None
@@ -38,15 +42,15 @@ class Nas:
     """in-process (on as many processes as pay), or service (NNI's training service)."""
     engine_config: Path | None = None
     """NNI's own configuration file, for a remote or Kubernetes service."""
-    concurrency: int = 2
+    concurrency: Annotated[int, Within(1, 1000)] = 2
     """Trials at once on a local service."""
-    port: int = 8080
+    port: Annotated[int, Within(1, 65535)] = 8080
     """Of the service's server, which listens on this machine alone."""
     truth: Path | None = None
     """A record of --proxy whole to compare with; if not given, one that fits is looked for, and
     what is missing is trained."""
     preset: choices.Preset = "laptop"
-    seed: int = 0
+    seed: choices.Seed = 0
     """Of the proxy's images and trainings; the sample and the ground truth do not depend on it."""
     device: choices.Device = "auto"
     precision: choices.Precision = "auto"

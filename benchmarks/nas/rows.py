@@ -54,6 +54,7 @@ def _label(record: Record) -> str:
     parts += [] if cell.making is None else [f"ipc={cell.making.ipc}"]
     parts += [] if cell.seed == 0 else [f"seed={cell.seed}"]
     parts += [] if cell.strategy == "grid" else [cell.strategy]
+    parts += [] if cell.together == 1 else [f"{cell.together} together"]
     if cell.proxy == "whole" and cell.strategy == "grid":
         parts.append("(ground truth)" if is_truth(record) else "(ceiling)")
     return " ".join(parts)

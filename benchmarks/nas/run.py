@@ -12,18 +12,20 @@ from benchmarks.nas.flags import Nas
 from benchmarks.provenance import cost
 from benchmarks.record import Record
 from benchmarks.schema import Provenance, making, set_used
+from distill import beforehand
+from distill.beforehand import Source
 from distill.images import Data
 from distill.networks import size
-from distill.plan import Plan, distill
+from distill.plan import Plan
 from distill.runtime.compute import Compute
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
-from distill.runtime.store import Store
+from distill.runtime.workers import Workers
 from distill.synthetic import SyntheticSet
 from downstream.nas import proxy, ranking, space
 from downstream.nas.proxy import Comparison
-from downstream.nas.search import Engine, Search, Trials
+from downstream.nas.search import LEARNING, Engine, Search, Trials
 from downstream.nas.trial import Settings, job
 from downstream.nas.truth import Truth
 
@@ -111,10 +113,16 @@ def _set(ready: Ready) -> SyntheticSet | None:
     if ready.plan is None:
         return None
     progress = Progress(sys.stderr)
-    store = Store(ready.command.out / "sets", progress.say)
-    return distill(
-        ready.plan, ready.data.train, compute=ready.compute, store=store, progress=progress
-    )
+    source = Source(ready.data.train, ready.compute, ready.command.out / "sets")
+    with Workers(
+        source,
+        shape=source.real.shape,
+        device=ready.compute.device,
+        progress=progress,
+        given=ready.command.workers,
+    ) as processes:
+        beforehand.make([(ready.plan, source.real.present)], source, processes)
+    return source.distill(ready.plan, progress=progress)
 
 
 def _counted(ready: Ready, search: Search) -> Rows:
@@ -169,6 +177,7 @@ def _tried(
         recipe=settings.recipe,
         steps=trials.job.steps,
         strategy=search.strategy,
+        together=ready.engine.together if search.strategy in LEARNING else 1,
         seed=command.seed,
     )
     return cell, rows

@@ -1,9 +1,13 @@
 """How the families read a network's name: a first word, then parts joined by dashes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distill.runtime.mistake import Mistake, unknown
+from distill.runtime.mistake import Mistake, short, unknown
+
+MOST = {"depth": 64, "width": 4096, "heads": 64}
+"""Of the numbers in names: beyond, a network fits no machine."""
 
 
 def chosen(
@@ -29,17 +33,22 @@ def chosen(
     if start not in first:
         raise unknown("network", name, first)
     if parts and not (words or numbers):
-        raise Mistake(f"network '{name}': {start} has no variants; name it {start} alone")
+        raise Mistake(f"network '{short(name)}': {start} has no variants; name it {start} alone")
     accepted = [f"{letter}<{field}>" for letter, field in numbers.items()] + list(words)
     fields: dict[str, Any] = {}
     for part in parts:
-        if part[:1] in numbers and part[1:].isdecimal() and int(part[1:]) > 0:
+        if part[:1] in numbers and re.fullmatch("[1-9][0-9]{0,8}", part[1:]):
             field, value = numbers[part[0]], int(part[1:])
+            if value > MOST[field]:
+                raise Mistake(
+                    f"network '{short(name)}' has a {field} of {value}; choose at most "
+                    f"{MOST[field]}"
+                )
         elif part in words:
             field, value = words[part]
         else:
-            raise unknown(f"part in network '{name}'", part, accepted)
+            raise unknown(f"part in network '{short(name)}'", part, accepted)
         if field in fields:
-            raise Mistake(f"network '{name}' names its {field} twice; name it once")
+            raise Mistake(f"network '{short(name)}' names its {field} twice; name it once")
         fields[field] = value
     return fields

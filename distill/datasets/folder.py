@@ -1,9 +1,15 @@
-"""Your own images: a tree train/<class>/*, test/<class>/* of pictures that Pillow can read.
+"""Your own images: a tree train/<class>/*, test/<class>/* of pictures.
 
-`val` is taken for `test` where there is no `test`, as in ImageNet's subsets.
+`val` is taken for `test` where there is no `test`, as in ImageNet's subsets. A picture is known by
+its content, not by its name. Damage to a PNG is seen, since it holds checksums; in a JPEG it may
+be seen, and else makes another dataset: its digest is part of all that is made of it.
 """
 
+import contextlib
 import dataclasses
+import io
+import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,9 +19,14 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from distill.images import About, Data, ImageSet, Normalisation
+from distill.runtime import reading
 from distill.runtime.mistake import Mistake
 
 ABOUT = About("folder", Normalisation.fixed(3))
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+"""Those that Pillow decodes itself: for others it starts programs."""
+MOST = 2**28
+"""Bytes of a picture's file."""
 
 
 def load(root: Path, about: About) -> Data:
@@ -48,7 +59,7 @@ def read(root: Path, about: About) -> Data:
     halves = []
     for half in ("train", test):
         paths = [(p, label) for label, c in enumerate(classes) for p in _files(root / half / c)]
-        with ThreadPoolExecutor(8) as pool:
+        with _no_warning_ignored(), ThreadPoolExecutor(8) as pool:
             images = list(pool.map(lambda item: _decode(item[0], size), paths))
         labels = torch.tensor([label for _, label in paths])
         halves.append(ImageSet.sorted(named, torch.stack(images), labels))
@@ -67,28 +78,53 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _classes(folder: Path) -> list[str]:
-    classes = [path.name for path in _entries(folder) if path.is_dir()]
+    entries = _entries(folder)
+    classes = [path.name for path in entries if path.is_dir()]
     if not classes:
         raise Mistake(f"{folder} has no class folders; put the pictures into {folder}/<class>/")
+    for path in entries:
+        if not path.name.isprintable() or not (path.is_dir() or path.is_file()):
+            raise Mistake(
+                f"{str(path)!r} is no class folder that can be read: a link to nothing, or a name "
+                "that is no text; mend or remove it"
+            )
     return classes
 
 
 def _files(folder: Path) -> list[Path]:
-    files = [path for path in _entries(folder) if path.is_file()]
+    files = _entries(folder)
     if not files:
         raise Mistake(f"class folder {folder} holds no images; add some or remove the folder")
+    for path in files:
+        if not path.is_file():
+            raise Mistake(
+                f"{path} is no picture but a folder, a link to nothing or a device; pictures lie "
+                "in the folder of their class: move or remove it"
+            )
     return files
 
 
 def _decode(path: Path, size: int) -> Tensor:
     """uint8 [3, size, size]."""
     try:
-        with Image.open(path) as picture:
+        content = reading.whole(path, most=MOST)
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            picture.verify()  # the checksums that a PNG holds, which decoding passes over
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             upright = ImageOps.exif_transpose(_eight_bit(picture)).convert("RGB")
             fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow raises of many kinds, whatever is damaged
         raise Mistake(f"{path} is not an image that can be read; mend or remove it") from error
     return torch.from_numpy(np.array(fitted)).permute(2, 0, 1).contiguous()
+
+
+@contextlib.contextmanager
+def _no_warning_ignored() -> Iterator[None]:
+    """What Pillow warns of, damage and sizes beyond measure, is an error in all threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.filterwarnings("error", message="(?i).*(corrupt|truncated)", category=UserWarning)
+        yield
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:

@@ -9,7 +9,8 @@ from distill import learn, matching, presets
 from distill.attention import attention
 from distill.checkpoints import NONE, Checkpoints
 from distill.images import About, ImageSet
-from distill.matching import Vectors, match
+from distill.matching import match
+from distill.members import Vectors
 from distill.methods.dm import laptop
 from distill.networks import Network
 from distill.runtime.compute import Compute

@@ -9,7 +9,8 @@ from distill import presets
 from distill.checkpoints import NONE, Checkpoints
 from distill.images import About, ImageSet
 from distill.matching import Config as Config
-from distill.matching import Vectors, match
+from distill.matching import match
+from distill.members import Vectors
 from distill.networks import Network
 from distill.runtime.compute import Compute
 from distill.runtime.progress import Progress

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from distill.runtime import ranks, scratch
 from distill.runtime.mistake import Mistake, unknown
 
 SMALL = 16
@@ -88,12 +89,17 @@ CPU = Compute()
 
 @functools.cache
 def usual_threads() -> int:
-    """How many threads torch had before this suite set any."""
-    return torch.get_num_threads()
+    """How many threads torch had before this suite set any; ranks share their machine's cores."""
+    threads, (_, ranks_here) = torch.get_num_threads(), ranks.local()
+    if "OMP_NUM_THREADS" in os.environ:
+        return threads  # of each rank
+    return min(threads, max(1, (os.cpu_count() or 1) // ranks_here))
 
 
 def choose(name: str) -> torch.device:
     """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
+
+    The ranks of one machine take a GPU each, and share them where there are fewer.
 
     Raises:
         Mistake: no such device here.
@@ -101,6 +107,8 @@ def choose(name: str) -> torch.device:
     gpus = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         gpus.append("mps")
+    if name in ("auto", "cuda") and ranks.world() > 1 and "cuda:0" in gpus:
+        return torch.device(f"cuda:{ranks.local()[0] % torch.cuda.device_count()}")
     if name == "auto":
         return torch.device(gpus[0] if gpus else "cpu")
     if name == "cpu" or name in gpus or (name == "cuda" and "cuda:0" in gpus):
@@ -159,8 +167,10 @@ def right_in_bfloat16(device: torch.device) -> bool:
 def keep_compiled() -> None:
     """Let what torch.compile makes be found again by later processes."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    if home.is_dir() and os.access(home, os.W_OK):  # else torch's own, a temporary one
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "distill" / "compiled"))
+    folder = home / "distill" / "compiled"
+    if not (home.is_dir() and os.access(home, os.W_OK)):  # else a temporary one, as torch has it
+        folder = scratch.lasting() / f"torchinductor_{os.getuid()}"
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
 def keep_memory(keep: bool = True) -> None:

@@ -1,16 +1,41 @@
-"""Files that are either written whole or not at all."""
+"""Files that are either written whole or not at all, and folders that can take them."""
 
+import contextlib
+import errno
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
+from distill.runtime import ending, marks
 from distill.runtime.mistake import Mistake
+
+UNABLE = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EACCES, errno.EPERM)
+"""How a file system says that folders are not flushed there."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_used: set[Path] = set()
+"""Folders in which this process, or those it started, may have left something."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write to a temporary file beside `path`, flush it to the disk, then rename it.
 
-    A crash, a kill or a full disk leaves the old file or none, never a part of the new one.
+    A crash, a kill or a full disk leaves the old file or none, never a part of the new one. In our
+    commands Ctrl-C waits until it is done.
+
+    Raises:
+        Mistake: the folder cannot be written to, or the disk is full.
+    """
+    with ending.deferred(), replaced(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A temporary file that takes the place of `path` at the end, if all went well.
 
     Raises:
         Mistake: the folder cannot be written to, or the disk is full.
@@ -18,25 +43,127 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        _tidy_once(path.parent)
+        handle, temporary = _temporary(path)
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        _flush(path.parent)
     except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise Mistake(f"cannot write {path}: {error.strerror}; choose another --out") from error
+        raise _unwritten(path, error) from error
+    finally:
+        if temporary is not None:
+            _forget(temporary)
 
 
 def require_writable(folder: Path) -> None:
-    """Fail now, not after an hour of work.
+    """Fail now, not after an hour of work; tidy up after runs that were killed.
 
     Raises:
         Mistake: `folder` cannot be made or written to.
     """
-    probe = folder / ".writable"
-    write_atomically(probe, b"")
-    probe.unlink(missing_ok=True)  # another run may have been quicker
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, probe = _temporary(folder / "probe")
+        os.close(handle)
+        _forget(probe)
+    except OSError as error:
+        if folder.is_file():
+            raise Mistake(f"{folder} is a file, not a folder; choose another --out") from error
+        raise _unwritten(folder, error) from error
+    _used.add(folder)
+    tidy(folder)
+
+
+def require_space(folder: Path, bytes: int, *, what: str) -> None:
+    """Check that the disk of `folder`, which need not be there yet, has room for `what`.
+
+    Raises:
+        Mistake: it has not.
+    """
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    if free < bytes:
+        raise Mistake(
+            f"too little room in {folder} for {what}: {size(bytes)} needed, {size(free)} free; "
+            "make room, or choose another --out"
+        )
+
+
+def size(bytes: float) -> str:
+    """`512 bytes`, `3.4 MB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if bytes < 1000:
+            return f"{bytes:.3g} {unit}"
+        bytes /= 1000
+    return f"{bytes:,.3g} TB" if bytes < 1000 else f"{bytes:,.0f} TB"
+
+
+def tidy(folder: Path) -> None:
+    """Delete the temporary files in `folder` that dead processes of this machine left there."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") and marks.abandoned(entry.name):
+                with contextlib.suppress(OSError):  # another run may have been quicker
+                    os.unlink(entry.path)
+
+
+def _tidy_once(folder: Path) -> None:
+    if folder not in _used:
+        _used.add(folder)
+        tidy(folder)
+
+
+def _tidy_used() -> None:
+    while _used:
+        tidy(_used.pop())
+
+
+ending.at_last(_tidy_used)
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    """An open file beside `path`, and its name."""
+    prefix = f".{path.name[:40]}.{marks.mark()}."
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
+    ending.TEMPORARY.add(name)
+    return handle, name
+
+
+def _forget(temporary: str) -> None:
+    """Delete a temporary file, if it has not been renamed."""
+    with contextlib.suppress(OSError):
+        os.unlink(temporary)
+    ending.TEMPORARY.discard(temporary)
+
+
+def _flush(folder: Path) -> None:
+    """See the names in a folder onto the disk, where its file system can do that."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in UNABLE:
+            raise
+
+
+def _unwritten(path: Path, error: OSError) -> Mistake:
+    """The `Mistake` for a path that cannot be written."""
+    if error.errno in FULL:
+        return Mistake(
+            f"cannot write {path}: {error.strerror}; make room and run the same command again, or "
+            "choose another --out"
+        )
+    why = error.strerror or str(error)
+    for place in (path, *path.parents):
+        if os.path.lexists(place):
+            if place != path and not place.is_dir():
+                why = f"{place} is {'a file' if place.exists() else 'a link to nothing'}"
+            break
+    return Mistake(f"cannot write {path}: {why}; choose another --out")

@@ -3,19 +3,70 @@
 import contextlib
 import dataclasses
 import io
+import os
 import re
-from typing import Annotated, Any, TypeVar
+import typing
+import unicodedata
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from distill.runtime.mistake import Mistake
+from distill.runtime import registry
+from distill.runtime.mistake import Mistake, short, unknown
 
 T = TypeVar("T")
+LONGEST = 1000
+"""Characters of an argument."""
+LONGEST_NAME = 240
+"""Bytes of a file's name: a little below what file systems take, for what is put behind it."""
 
 
-def chosen(help: str, *names: str) -> Any:
-    """An annotated string type for a flag that takes one of `names`, listed in its help."""
-    return Annotated[str, tyro.conf.arg(help=f"{help}: {', '.join(names)}.")]
+class Among(NamedTuple):
+    """Of a flag's type: the names that it takes, those given and the files of `package`."""
+
+    names: tuple[str, ...]
+    package: str | None = None
+
+    def check(self, flag: str, value: str) -> None:
+        """Refuse another name.
+
+        Raises:
+            Mistake: it is not among them.
+        """
+        own = registry.names(self.package) if self.package else []
+        if value not in (*self.names, *own):
+            raise unknown(flag.replace("-", " "), value, (*own, *self.names))
+
+
+class Within(NamedTuple):
+    """Of a flag's type: the least and the most that it takes."""
+
+    least: int
+    most: int
+
+    def check(self, flag: str, value: int) -> None:
+        """Refuse a number beyond.
+
+        Raises:
+            Mistake: it is not within them.
+        """
+        if value < self.least:
+            raise Mistake(f"--{flag} {short(value)}: give {self.least} or more")
+        if value > self.most:
+            raise Mistake(f"--{flag} {short(value)}: give at most {self.most}")
+
+
+def chosen(help: str, *names: str, package: str | None = None) -> Any:
+    """An annotated string type for a flag that takes one of some names, listed in its help.
+
+    Args:
+        names: that are taken, beside those of the files in `package`.
+    """
+    listed = ", ".join([*(registry.names(package) if package else []), *names])
+    return Annotated[str, tyro.conf.arg(help=f"{help}: {listed}."), Among(names, package)]
 
 
 def parse(command: type[T], args: list[str], *, prog: str) -> tuple[T, list[str]]:
@@ -55,18 +106,117 @@ def differences(given: Any, config: Any) -> dict[str, Any]:
     return {name: value for name, value in after.items() if before[name] != value}
 
 
-def cli(command: type, args: list[str], *, prog: str, **kwargs: Any) -> Any:
-    """`tyro.cli`, with its boxed complaints as a `Mistake` in one line."""
+def cli(command: type, args: Sequence[str], *, prog: str, **kwargs: Any) -> Any:
+    """`tyro.cli`, with its boxed complaints as a `Mistake` in one line.
+
+    Raises:
+        Mistake: also for an argument that is too long or cannot be printed, a flag that is given
+            twice, and a value that its flag's type (`chosen`, `whole`) does not take.
+    """
+    _require_sound(args)
     written = io.StringIO()
     try:
         with contextlib.redirect_stderr(written):
-            return tyro.cli(command, args=args, prog=prog, **kwargs)
+            answer = tyro.cli(command, args=args, prog=prog, registry=_values(), **kwargs)
     except Mistake:
         raise
     except SystemExit as end:
         if end.code != 2:
             raise
-        lines = [line.strip("│ ") for line in written.getvalue().splitlines()]
-        kept = [line for line in lines if line and not re.match("[╭─╰]", line)]
-        complaint = " ".join(kept).removeprefix("Error parsing method: ")  # a Mistake of ours
-        raise Mistake(complaint.replace(" For full helptext, ", "; ")) from None
+        raise Mistake(_complaint(written.getvalue(), prog)) from None
+    _check(command, answer[0] if kwargs.get("return_unknown_args") else answer)
+    return answer
+
+
+def _require_sound(args: Sequence[str]) -> None:
+    """Refuse what no message could show, and a flag whose second value would hide its first."""
+    seen = set()
+    for before, arg in zip(["", *args], args, strict=False):
+        flag = f"{before} " if before.startswith("--") and not arg.startswith("--") else ""
+        if len(arg) > LONGEST:
+            raise Mistake(f"{flag}{short(ascii(arg))}: {len(arg)} characters are too many")
+        if any(unicodedata.category(c) in ("Cc", "Cs") for c in arg):
+            raise Mistake(f"{flag}{short(ascii(arg))}: leave out what cannot be printed")
+        if not arg.startswith("--"):
+            continue
+        flag = "--" + arg.partition("=")[0][2:].replace("_", "-").removeprefix("no-")
+        if flag in seen:
+            raise Mistake(f"{flag} is given twice; give it once")
+        seen.add(flag)
+
+
+def _check(command: type, values: Any) -> None:
+    """Of every field of a command whose type says what it takes."""
+    hints = typing.get_type_hints(command, include_extras=True)
+    for field in dataclasses.fields(command):
+        value = getattr(values, field.name)
+        for limit in _limits(hints[field.name]) if value is not None else ():
+            limit.check(field.name.replace("_", "-"), value)
+
+
+def _limits(kind: Any) -> list[Among | Within]:
+    """Those that a type is annotated with, also as one of several."""
+    own = [
+        limit for limit in getattr(kind, "__metadata__", ()) if isinstance(limit, Among | Within)
+    ]
+    return own + [limit for part in typing.get_args(kind) for limit in _limits(part)]
+
+
+def _complaint(box: str, prog: str) -> str:
+    """What tyro says, without the frame around it, the title of that and the help on the flag."""
+    lines = [line.strip("│ ") for line in box.splitlines()]
+    lines = [line for line in lines if line and not re.fullmatch("[╭╰─-].*[╮╯─-]", line)]
+    if lines and not box.lstrip().startswith("╭"):  # a plain frame, whose title is a line
+        lines = lines[1:]
+    text = " ".join(lines).removeprefix("Error parsing method: ")  # a Mistake of ours
+    text = re.sub("( Argument helptext:.*)? For full helptext, ", "; ", text)
+    # Of a flag that may be left out the last of its types' complaints; None is not for users.
+    text = re.sub(r"no type matching .* Got errors: .* - (<class.*?>|typing.*?\)?\]): ", "", text)
+    help = f"; see {prog} --help"
+    return text if len(text) < 390 else text[: 380 - len(help)] + " ..." + help
+
+
+# ------------------------------------------------------------------ values
+
+
+def _values() -> ConstructorRegistry:
+    """How text becomes a number or a path: only what can be no accident."""
+    constructors = ConstructorRegistry()
+
+    def rule(kind: type, read: Callable[[str], Any], metavar: str) -> None:
+        @constructors.primitive_rule
+        def _(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+            if info.type is not kind:
+                return None
+            return PrimitiveConstructorSpec(
+                nargs=1,
+                metavar=metavar,
+                instance_from_str=lambda words: read(words[0]),
+                is_instance=lambda value: isinstance(value, kind),
+                str_from_instance=lambda value: [str(value)],
+            )
+
+    rule(int, _integer, "INT")
+    rule(float, _number, "FLOAT")
+    rule(Path, _path, "PATH")
+    return constructors
+
+
+def _integer(text: str) -> int:
+    if re.fullmatch("[+-]?[0-9]+", text) is None:
+        raise ValueError(f"'{short(text)}' is not a whole number; give one in plain digits")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text) is None:
+        raise ValueError(f"'{short(text)}' is not a finite number; give one like 0.5 or 1e-3")
+    return float(text)
+
+
+def _path(text: str) -> Path:
+    if not text.strip():
+        raise ValueError("an empty name is no path; name a file or a folder")
+    if any(len(os.fsencode(name)) > LONGEST_NAME for name in text.split("/")):
+        raise ValueError(f"'{short(text)}' has a name of more than {LONGEST_NAME} bytes")
+    return Path(text)

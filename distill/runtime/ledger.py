@@ -1,15 +1,21 @@
 """Finished trials, kept one JSON line each, so that a killed run repeats none of them."""
 
 import contextlib
-import fcntl
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from distill.runtime import identity
+from distill.runtime import identity, locks, reading
+from distill.runtime.files import write_atomically
 from distill.runtime.mistake import Mistake
+
+
+def complain(line: str) -> None:
+    """Say a line on stderr."""
+    print(line, file=sys.stderr)
 
 
 class Ledger:
@@ -17,38 +23,74 @@ class Ledger:
 
     The file's name holds the identity's key and its first line the identity, so trials under other
     data, seeds or training are never mixed up. Every line ends in a digest of itself and of the
-    identity, so that none can stand in another ledger. Only one process at a time holds a ledger.
+    identity, so that none can stand in another ledger: a damaged line is left out, and its trial
+    made again. Only one process at a time holds a ledger.
     """
 
-    def __init__(self, folder: Path, name: str, facts: identity.Facts) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        facts: identity.Facts,
+        *,
+        say: Callable[[str], None] = complain,
+    ) -> None:
         """Read what is there. `facts` must be all that the trials' results depend on.
 
+        `say` is told in one line when a damaged file is set aside, which whoever holds it does.
+
         Raises:
-            Mistake: the file is damaged; the message names the line.
+            Mistake: the file cannot be read.
         """
+        self.say = say
         self.facts = identity.plain(facts)
         self.key = identity.key("ledger", facts)
         self.path = folder / f"{name}-{self.key}.jsonl"
         self.rows: dict[str, dict[str, Any]] = {}
         self._end = 0
+        self._damage = ""
         self._read()
 
     def _read(self) -> None:
-        if not self.path.exists():
-            return
-        content = self.path.read_bytes()
+        """Take in the rows of the file, and note whether it is damaged."""
+        content = self._content()
         whole = content[: content.rfind(b"\n") + 1]  # a torn last line is a trial not finished
-        for number, line in enumerate(whole.splitlines(), 1):
+        self.rows.clear()
+        self._end, self._damage = len(whole), ""
+        for number, line in enumerate(whole.split(b"\n")[:-1], 1):
             try:
                 row = _checked(line, self.key)
-                if number > 1:
+                if row.keys() != {"identity"}:
                     self.rows[row["network"]] = row
-            except (ValueError, KeyError, TypeError) as error:
-                raise Mistake(
-                    f"{self.path} is damaged at line {number} ({error}); delete that file, or that "
-                    "line and all after it, and run again"
-                ) from error
-        self._end = len(whole)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                self._damage = self._damage or f"line {number}: {error}"
+
+    def _content(self) -> bytes:
+        try:
+            return reading.whole(self.path)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise Mistake(
+                f"cannot read {self.path}: {error.strerror}; remove it, or choose another --out"
+            ) from error
+
+    def _mend(self) -> None:
+        """Keep a damaged file under another name, and the rows that are whole under its own.
+
+        The copy comes first, so that a kill at any time loses nothing.
+        """
+        if not self._damage:
+            return
+        aside, damage = self.path.with_suffix(".damaged"), self._damage
+        write_atomically(aside, self._content())
+        lines = [_line(row, self.key) for row in ({"identity": self.facts}, *self.rows.values())]
+        write_atomically(self.path, b"".join(lines))
+        self._read()
+        self.say(
+            f"warning: {self.path} is not what it should be ({damage}); set aside as {aside}, and "
+            f"its {len(self.rows)} whole trials kept"
+        )
 
     def finished(self, network: str) -> dict[str, Any] | None:
         """The row of a network that need not be tried again: trained, or known to diverge."""
@@ -61,6 +103,7 @@ class Ledger:
         Raises:
             Mistake: the folder cannot be written to, or the disk is full; earlier rows are whole.
         """
+        self._mend()
         lines = [] if self._end else [{"identity": self.facts}]
         content = b"".join(_line(line, self.key) for line in [*lines, row])
         try:
@@ -82,24 +125,14 @@ class Ledger:
     def held(self, waiting: Callable[[], None]) -> Iterator[None]:
         """Keep other processes from this ledger; `waiting()` is called once if one has it now.
 
-        What that process adds meanwhile is read when it lets go.
+        What that process adds meanwhile is read when it lets go, and damage is mended.
 
         Raises:
             Mistake: the folder cannot be written to.
         """
-        lock = self.path.with_suffix(".lock")
-        try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            lock.touch()
-        except OSError as error:
-            raise Mistake(f"cannot write {lock}: {error.strerror}; choose another --out") from error
-        with open(lock, "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                waiting()
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with locks.held(self.path, waiting):
             self._read()
+            self._mend()
             yield
 
 
@@ -126,8 +159,4 @@ def _checked(line: bytes, key: str) -> dict[str, Any]:
     text, _, digest = line.rpartition(b"\t")
     if _digest(text, key) != digest.decode("ascii", "replace"):
         raise ValueError("its digest does not fit")
-    return json.loads(text, parse_constant=_refuse)
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no number")
+    return json.loads(text, parse_constant=reading.no_number)

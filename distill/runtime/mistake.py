@@ -6,9 +6,17 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 
+from distill.runtime import ending
+
 
 class Mistake(ValueError):
     """What was given, what is accepted and what to do, in one line."""
+
+
+def short(value: object, most: int = 60) -> str:
+    """`value` as a line shows it: of a longer text its beginning."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
 def unknown(what: str, given: str, accepted: Iterable[str]) -> Mistake:
@@ -16,24 +24,28 @@ def unknown(what: str, given: str, accepted: Iterable[str]) -> Mistake:
     accepted = list(accepted)
     near = difflib.get_close_matches(given, accepted, n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return Mistake(f"unknown {what} '{given}'; accepted: {', '.join(accepted)}{hint}")
+    return Mistake(f"unknown {what} '{short(given)}'; accepted: {', '.join(accepted)}{hint}")
 
 
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
-    """End the process with one line on stderr and exit code 2 when a `Mistake` comes up.
+    """Run a command: a `Mistake` ends the process with one line on stderr and exit code 2.
 
-    Ctrl-C ends it with 130, and a reader that closed our output early (`| head`) with 141.
+    Ctrl-C ends it with 130 and SIGTERM with 143, as `ending` says, and a reader that closed our
+    output early (`| head`) with 141.
     """
-    try:
-        yield
-        sys.stdout.flush()
-    except Mistake as mistake:
-        print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(141)
+    with ending.command():
+        try:
+            yield
+            sys.stdout.flush()
+        except Mistake as mistake:
+            line = f"error: {' '.join(str(mistake).split())}"
+            ending.instead(mistake, line, 2)
+            print(line, file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            print(ending.LINE, file=sys.stderr)
+            sys.exit(130)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.exit(141)

@@ -65,12 +65,13 @@ class Progress:
 class Together:
     """One line for all of several jobs, of which some are under way at the same time."""
 
-    def __init__(self, progress: Progress, what: str, jobs: int) -> None:
-        """Begin the stage `what` of so many jobs."""
+    def __init__(self, progress: Progress, what: str, jobs: int, *, done: int = 0) -> None:
+        """Begin the stage `what` of so many jobs, of which an earlier run has `done` some."""
         self.progress = progress
         self.jobs: dict[int, tuple[str, str, float]] = {}
         self.began: dict[int, dict[str, float]] = {}
-        progress.start(what, jobs)
+        self.others = 0
+        progress.start(what, jobs, done=done)
 
     def take(self, job: int, stage: str, done: int, total: int, note: str) -> None:
         """The job number `job` has done so many of the steps of its own `stage`."""
@@ -87,6 +88,11 @@ class Together:
         """The job number `job` is done."""
         self.jobs.pop(job, None)
         self._show(1)
+
+    def elsewhere(self, jobs: int) -> None:
+        """So many jobs in all are done by others, of whom nothing else is known."""
+        before, self.others = self.others, jobs
+        self._show(jobs - before)
 
     def _show(self, steps: int) -> None:
         jobs = [self.jobs[number] for number in sorted(self.jobs)]

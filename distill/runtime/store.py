@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from distill.runtime import identity
+from distill.runtime import identity, reading
 from distill.runtime.files import write_atomically
 from distill.runtime.mistake import Mistake
 
@@ -30,7 +30,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -
         Mistake: the folder cannot be written to.
     """
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(facts, sort_keys=True)
+    text = json.dumps(facts, sort_keys=True, allow_nan=False)
     found = _digest(held, text)
     write_atomically(path, safetensors.torch.save(held, {"facts": text, "digest": found}))
     return found
@@ -44,18 +44,26 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
         ValueError: it is truncated, damaged or of another kind; the message says which.
     """
     try:
+        reading.require_plain(path)
         with safetensors.safe_open(path, "pt") as file:
-            held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Copies, so that what is checked is what is used, whatever becomes of the file.
+            held = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
-    except FileNotFoundError:
-        raise
+        digest = _digest(held, metadata.get("facts", ""))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
+    except OSError as error:
+        raise ValueError(f"it cannot be read: {error.strerror or error}") from error
     except Exception as error:  # the library raises of several kinds, also for a bad header
         raise ValueError(f"it cannot be read: {error}") from error
     if not {"facts", "digest"} <= metadata.keys():
         raise ValueError("it holds no digest, so it is not of this suite")
-    if _digest(held, metadata["facts"]) != metadata["digest"]:
+    if digest != metadata["digest"]:
         raise ValueError("its content does not have the digest it names: it was changed")
-    return held, json.loads(metadata["facts"])
+    try:
+        return held, json.loads(metadata["facts"], parse_constant=reading.no_number)
+    except RecursionError as error:
+        raise ValueError("its facts are nested beyond measure") from error
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
@@ -101,9 +109,9 @@ class Store:
         path = self.path(name, kind, facts)
         try:
             tensors, held = read(path)
-            if held.get("identity") != identity.plain(facts):
+            if not isinstance(held, dict) or held.get("identity") != identity.plain(facts):
                 raise ValueError("it holds another piece of work")
-            return of(tensors, held["facts"])
+            return of(tensors, held.get("facts"))
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -114,6 +122,8 @@ class Store:
         aside = path.with_suffix(".damaged")
         try:
             path.replace(aside)
+        except FileNotFoundError:
+            return  # another process was quicker
         except OSError as error:
             raise Mistake(
                 f"{path} is not what it should be ({reason}) and cannot be set aside as {aside} "

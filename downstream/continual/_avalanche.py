@@ -1,6 +1,10 @@
 """What is used of Avalanche, imported in one place: its import is slow and full of warnings."""
 
+import os
 import warnings
+
+# It imports wandb, which nothing here uses: it is not to report to its makers.
+os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -15,6 +15,7 @@ from distill.images import ImageSet
 from distill.runtime.compute import Compute
 from downstream.continual._avalanche import CLExperience, MetricValue, Naive, PluginMetric
 from downstream.continual.metrics import Matrix
+from downstream.continual.steps import Rows
 
 AT_ONCE = 1000
 """Test images that are normalised at a time; a multiple of what a network is shown at a time."""
@@ -39,6 +40,14 @@ class Accuracies(PluginMetric):
         """Forget all steps."""
         self.rows: list[list[Tensor]] = []
         self.right = self.seen = torch.empty(0)
+
+    def plain(self) -> Rows:
+        """What `go_on` takes."""
+        return [[accuracies.tolist() for accuracies in row] for row in self.rows]
+
+    def go_on(self, rows: Rows) -> None:
+        """Begin after the steps of an earlier run."""
+        self.rows = [[torch.tensor(own, dtype=torch.float64) for own in row] for row in rows]
 
     def result(self) -> list[Matrix]:
         """One matrix a network, as `metrics` describes it."""

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from distill import presets
+from distill import presets, recipes
 from distill.images import About
 from distill.recipes import Recipe
 from distill.runtime.mistake import Mistake, unknown
@@ -66,6 +66,8 @@ def preset(
     seed: int,
     orders: int = 5,
     sets: int | None = None,
+    recipe: str | None = None,
+    epochs: int | None = None,
 ) -> Protocol:
     """The protocol that a preset stands for.
 
@@ -78,9 +80,12 @@ def preset(
 
     Args:
         sets: the preset's if None, and no more than there are orders.
+        recipe: name of that of `retrain` (`recipes.named`), instead of the preset's.
+        epochs: of the training at each step, instead of the recipe's.
 
     Raises:
-        Mistake: unknown preset or strategy, orders below 1, or sets below 1 or above the orders.
+        Mistake: unknown preset, strategy or recipe, orders or epochs below 1, sets below 1 or above
+            the orders, or a recipe for `replay`.
     """
     paper = presets.require(name) == "paper"
     ample = paper or about.small
@@ -90,14 +95,32 @@ def preset(
         strategy=strategy,
         network=f"convnet-d{about.depth}-w{128 if paper else 32}-instance-relu-avg",
         networks=3 if ample or strategy == "retrain" else 1,
-        recipe=_recipe(about, strategy, paper=paper),
+        recipe=_recipe(about, strategy, recipe, epochs, paper=paper),
         seed=seed,
         orders=orders,
         sets=max(1, min(usual, orders)) if sets is None else sets,
     )
 
 
-def _recipe(about: About, strategy: str, *, paper: bool) -> Recipe:
+def _recipe(
+    about: About, strategy: str, named: str | None, epochs: int | None, *, paper: bool
+) -> Recipe:
+    """The one that is named, else the preset's; its epochs may be given."""
+    if epochs is not None and epochs < 1:
+        raise Mistake(f"--epochs {epochs} is no training; give 1 or more")
+    if named is None:
+        recipe = _usual(about, strategy, paper=paper)
+    elif strategy == "replay":
+        raise Mistake(
+            f"--recipe {named} is for --strategy retrain, which trains on the memory alone; "
+            "replay keeps the preset's, of which --epochs can be given"
+        )
+    else:
+        recipe = recipes.named(named, about)
+    return dataclasses.replace(recipe, epochs=epochs or recipe.epochs)
+
+
+def _usual(about: About, strategy: str, *, paper: bool) -> Recipe:
     """Of a preset."""
     if strategy == "retrain":
         epochs = 1000 if paper else 300 if about.small else 200

@@ -13,6 +13,7 @@ from downstream.continual.data import class_incremental
 from downstream.continual.evaluation import Accuracies, Training
 from downstream.continual.metrics import OrderResult
 from downstream.continual.protocol import Protocol
+from downstream.continual.steps import Steps
 from downstream.continual.strategies import PLUGINS, InPieces, Rehearsal
 
 
@@ -26,6 +27,7 @@ def run_order(
     compute: Compute = CPU,
     progress: Progress | None = None,
     loggers: Sequence[BaseLogger] = (),
+    steps: Steps | None = None,
 ) -> OrderResult:
     """Go through one class order.
 
@@ -36,6 +38,7 @@ def run_order(
         compute: of the training; `distill` knows its own.
         progress: started by the caller; it counts epochs.
         loggers: Avalanche's (`loggers.opened`); they are left open.
+        steps: where the order stands; it goes on from there, and each step is kept there.
 
     Returns:
         The number of test images of each step and one accuracy matrix a network.
@@ -53,9 +56,14 @@ def run_order(
     accuracies = Accuracies(data.test, compute)
     evaluator = _evaluator(accuracies, loggers)
     strategy = _fine_tuning(plugin, evaluator, compute=compute)
-    for step, experience in enumerate(benchmark.train_stream):
-        strategy.train(experience, eval_streams=[])
+    if steps is not None and steps.standing is not None:
+        plugin.go_on(strategy, benchmark.train_stream[: steps.done], steps.standing.tensors)
+        accuracies.go_on(steps.standing.rows)
+    for step in range(steps.done if steps else 0, protocol.steps):
+        strategy.train(benchmark.train_stream[step], eval_streams=[])
         strategy.eval(benchmark.test_stream[: step + 1])
+        if steps is not None:
+            steps.keep(accuracies.plain(), plugin.state(strategy))
     sizes = [len(experience.dataset) for experience in benchmark.test_stream]
     return OrderResult(sizes, accuracies.result())
 

@@ -1,6 +1,6 @@
 """The two ways to learn with a memory, as plugins of Avalanche's plain fine-tuning."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -11,10 +11,14 @@ from distill.networks import build_many, parse
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
+from distill.runtime.store import Tensors
 from distill.stack import Grouped, Stack, stack
-from downstream.continual._avalanche import Naive, SupervisedPlugin
+from downstream.continual._avalanche import CLExperience, Naive, SupervisedPlugin
 from downstream.continual.buffer import DistilledBuffer
 from downstream.continual.protocol import Protocol
+
+MOMENTUM, BUFFER = "momentum of ", "momentum_buffer"
+"""Before a parameter's name in what is kept; torch's own name of it."""
 
 
 class Rehearsal(SupervisedPlugin):
@@ -35,6 +39,16 @@ class Rehearsal(SupervisedPlugin):
             self.buffer.real, self.protocol, order=self.order, step=self.step, device=device
         )
 
+    def state(self, strategy: Naive) -> Tensors:
+        """What later steps need of this one, besides the memory."""
+        return {}
+
+    def go_on(self, strategy: Naive, experiences: Sequence[CLExperience], tensors: Tensors) -> None:
+        """Begin after the `experiences` of an earlier run, which left the `tensors` of `state`."""
+        for experience in experiences:
+            self.buffer.post_adapt(strategy, experience)
+            self.step += 1
+
     def streams(self) -> list[torch.Generator]:
         """Where this step's mini-batches come from, a generator a network."""
         protocol = self.protocol
@@ -42,12 +56,24 @@ class Rehearsal(SupervisedPlugin):
 
     def before_training_epoch(self, strategy: Naive, **kwargs: object) -> None:
         """Follow the recipe's schedule."""
+        self.losses: list[Tensor] = []
         train.set_rate(
             strategy.optimizer, self.protocol.recipe.rate_at(strategy.clock.train_exp_epochs)
         )
 
+    def after_training_iteration(self, strategy: Naive, **kwargs: object) -> None:
+        """Remember the loss: it is looked at once an epoch, so that a GPU need not wait."""
+        self.losses.append(strategy.loss)
+
     def after_training_epoch(self, strategy: Naive, **kwargs: object) -> None:
-        """Report an epoch."""
+        """Report an epoch.
+
+        Raises:
+            Diverged: a loss is not finite.
+        """
+        protocol, done = self.protocol, strategy.clock.train_exp_iterations
+        epoch = (done - 1) // len(self.losses)
+        train.require_finite(self.losses, protocol.recipe, protocol.network, done=done, epoch=epoch)
         loss = strategy.loss.item() / self.protocol.networks
         self.progress.advance(note=f"order {self.order + 1} step {self.step + 1} loss {loss:.3f}")
 
@@ -90,7 +116,30 @@ class Retrain(Rehearsal):
 
 
 class Replay(Rehearsal):
-    """The networks go on, on the step's real images with the memory mixed in."""
+    """The networks go on, on the step's real images with the memory mixed in.
+
+    So does their momentum: Avalanche keeps the optimiser's state from step to step.
+    """
+
+    def state(self, strategy: Naive) -> Tensors:
+        """The networks, what their norms have seen, and the momentum."""
+        momenta = {
+            f"{MOMENTUM}{name}": strategy.optimizer.state[parameter][BUFFER]
+            for name, parameter in strategy.model.named_parameters()
+            if strategy.optimizer.state[parameter].get(BUFFER) is not None
+        }
+        return {**strategy.model.state_dict(), **momenta}
+
+    def go_on(self, strategy: Naive, experiences: Sequence[CLExperience], tensors: Tensors) -> None:
+        """As the networks stood then."""
+        super().go_on(strategy, experiences, tensors)
+        weights = {name: t for name, t in tensors.items() if not name.startswith(MOMENTUM)}
+        strategy.model.load_state_dict(weights)
+        strategy.make_optimizer(reset_optimizer_state=True)  # as Avalanche does at its first step
+        for name, parameter in strategy.model.named_parameters():
+            if f"{MOMENTUM}{name}" in tensors:
+                momentum = tensors[f"{MOMENTUM}{name}"].to(parameter.device)
+                strategy.optimizer.state[parameter][BUFFER] = momentum
 
     def before_training_exp(self, strategy: Naive, **kwargs: object) -> None:
         """Serve this step's images and the memory of earlier steps."""

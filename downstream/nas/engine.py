@@ -6,7 +6,10 @@ finished trials are kept in our own ledger, and a trial that failed is a row tha
 
 import dataclasses
 import logging
+import os
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +18,7 @@ from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.execution import ExecutionEngine, Middleware, SequentialExecutionEngine
 from nni.nas.execution.event import (
     FinalMetricEvent,
+    ModelEvent,
     ModelEventType,
     TrainingEndEvent,
 )
@@ -88,15 +92,27 @@ def evaluator_elsewhere(settings: Settings) -> FunctionalEvaluator:
 
 
 def evaluate_elsewhere(network: Network, settings: str) -> None:
-    """What `evaluator_elsewhere` runs."""
+    """What `evaluator_elsewhere` runs; it ends with the process that began it."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     report(trial.evaluate(network, trial.load(Settings.loads(settings))))
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 # ------------------------------------------------------------------ the ledger, around any engine
 
 
 class Ledgered(Middleware):
-    """An engine that answers for finished trials from the ledger and writes down new ones."""
+    """An engine that answers for finished trials from the ledger and writes down new ones.
+
+    A strategy that learns from results is told them in the order in which it asked for them, each
+    when just so many later ones are under way: what it tries next depends on no clock, and a
+    search that was broken off goes on as it would have.
+    """
 
     def __init__(
         self,
@@ -106,15 +122,22 @@ class Ledgered(Middleware):
         budget: int,
         describe: Callable[[Spec], dict[str, Any]],
         progress: Progress,
+        together: int | None = 1,
     ) -> None:
-        """`budget` is in distinct networks; `describe` adds to a network's row."""
+        """`budget` is in distinct networks; `describe` adds to a network's row.
+
+        `together` trials are under way at once; None for as many as the engine takes, where the
+        strategy learns nothing from them.
+        """
         super().__init__()
         self.ledger, self.budget, self.describe = ledger, budget, describe
-        self.progress = progress
+        self.progress, self.together = progress, together
+        self.untold: deque[ExecutableModelSpace] = deque()
         self.models: list[ExecutableModelSpace] = []
         self.asked: dict[str, None] = {}
         self.answers: dict[str, dict[str, Any]] = {}
         self.trouble: Exception | None = None
+        self.lost = 0
         self.set_engine(engine)
 
     def set_engine(self, engine: ExecutionEngine) -> None:
@@ -123,18 +146,11 @@ class Ledgered(Middleware):
         engine.register_model_event_callback(ModelEventType.FinalMetric, self._measured)
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._ended)
 
-    def register_model_event_callback(self, event_type: Any, callback: Callable) -> None:
-        """A strategy's callbacks come after ours."""
-        self.engine.register_model_event_callback(event_type, callback)
-
-    def unregister_model_event_callback(self, event_type: Any, callback: Callable) -> None:
-        """The reverse."""
-        self.engine.unregister_model_event_callback(event_type, callback)
-
     def submit_models(self, *models: ExecutableModelSpace) -> None:
         """Run the models that the ledger does not know; answer for the others at once."""
         for model in models:
             self.models.append(model)
+            self.untold.append(model)
             name = str(spec_of(model.sample))
             self.asked[name] = None
             row = self.ledger.finished(name)
@@ -162,14 +178,33 @@ class Ledgered(Middleware):
             "seconds": None,
         }
         outcome = self.answers.pop(str(spec), lost)
+        self.lost += outcome is lost
         try:
             self.ledger.add({"network": str(spec), **outcome, **self.describe(spec)})
         except Exception as error:  # may be on NNI's thread: budget_available() raises it on ours
             self.trouble = error
         self.progress.advance(note=f"{spec} {outcome['accuracy'] or outcome['status']}")
 
+    def _tell(self, most: int) -> None:
+        """Tell the strategy what came out, in the order it asked, until `most` are untold."""
+        while len(self.untold) > most and self.untold[0].status.completed():
+            model = self.untold.popleft()
+            if model.metrics.final is not None:
+                self._call(FinalMetricEvent(model, model.metrics.final))
+            self._call(TrainingEndEvent(model, model.status))
+
+    def _call(self, event: ModelEvent) -> None:
+        for callback in list(self._callbacks[event.event_type]):
+            callback(event)
+
     def idle_worker_available(self) -> bool:
         """Whether a model can be submitted without waiting."""
+        if self.together is None:
+            self._tell(0)
+        else:
+            self._tell(self.together - 1)
+            if len(self.untold) >= self.together:
+                return False
         return self.engine.idle_worker_available()
 
     def budget_available(self) -> bool:
@@ -193,6 +228,7 @@ class Ledgered(Middleware):
         while any(not model.status.completed() for model in models or self.models):
             self.engine.budget_available()  # raises if the engine is gone
             time.sleep(0.2)
+        self._tell(0)
         if self.trouble is not None:
             raise self.trouble
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from distill import presets
+from distill import presets, recipes
 from distill.images import About, Data
 from distill.networks import Spec, size
 from distill.recipes import Recipe
@@ -57,7 +57,7 @@ def method_of(proxy: str, method: str | None) -> str | None:
     if proxy not in names():
         raise unknown("proxy", proxy, names())
     if proxy == "distilled":
-        return registry.require(METHODS, method or DISTILLED)
+        return registry.require(METHODS, DISTILLED if method is None else method)
     if method is not None:
         raise Mistake(f"--method {method} is for --proxy distilled, not for --proxy {proxy}")
     return None if proxy in (*REAL, *FREE) else proxy
@@ -69,6 +69,7 @@ def preset(
     *,
     space: str | None = None,
     networks: str | None = None,
+    recipe: str | None = None,
     epochs: int | None = None,
 ) -> Comparison:
     """The comparison that a preset stands for on a dataset, changed by what is not None.
@@ -79,11 +80,14 @@ def preset(
     20 %. Takes days on a GPU. laptop: widths 8 to 64, 64 networks; on small images 20 epochs on the
     whole dataset and 40 on a proxy, elsewhere 1 and 50.
 
+    Args:
+        recipe: name of that on the proxy (`recipes.named`). epochs: of it; the truth keeps its own.
+
     Raises:
-        Mistake: unknown preset or space, networks beyond the space, or epochs below 1.
+        Mistake: unknown preset, space or recipe, networks beyond the space, or epochs below 1.
     """
     paper = presets.require(name) == "paper"
-    space = space or name
+    space = name if space is None else space
     if space not in WIDTHS:
         raise unknown("space", space, WIDTHS)
     if epochs is not None and epochs < 1:
@@ -93,12 +97,15 @@ def preset(
         truth = dataclasses.replace(usual, epochs=200)
     else:
         truth = dataclasses.replace(usual, epochs=20 if about.small else 1, batch=64)
-    on_proxy = 200 if paper else 40 if about.small else 50
+    on_proxy = dataclasses.replace(truth, epochs=200 if paper else 40 if about.small else 50)
+    if recipe is not None:
+        on_proxy = recipes.named(recipe, about)
+    usual_count = "all" if paper else "64"
     return Comparison(
         space=space,
-        networks=count(networks or ("all" if paper else "64"), space),
+        networks=count(usual_count if networks is None else networks, space),
         truth=truth,
-        recipe=dataclasses.replace(truth, epochs=epochs or on_proxy),
+        recipe=dataclasses.replace(on_proxy, epochs=epochs or on_proxy.epochs),
     )
 
 

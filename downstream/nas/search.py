@@ -17,9 +17,11 @@ from distill.runtime.seeding import generator
 from distill.runtime.workers import Workers
 from downstream.nas import trial
 from downstream.nas.space import every, sample
-from downstream.nas.trial import Job
+from downstream.nas.trial import Job, Settings
 
 ENGINES = ("in-process", "service")
+LEARNING = ("evolution", "tpe")
+"""Strategies for which it matters how many trials are under way at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +52,33 @@ class Engine:
         if self.concurrency < 1:
             raise Mistake(f"--concurrency {self.concurrency} runs no trial; give 1 or more")
         if self.name == "service":
-            from downstream.nas import service
+            from downstream.nas import cluster, service
 
             service.require_free(self.port)
-            service.configuration(self.config, concurrency=self.concurrency)
+            cluster.service(self.config, concurrency=self.concurrency).require_reachable()
         elif self.config is not None:
             raise Mistake("--engine-config is for --engine service; the in-process engine has none")
+
+    @property
+    def together(self) -> int:
+        """Trials under way at once."""
+        if self.name == "in-process":
+            return 1
+        from downstream.nas import cluster
+
+        return cluster.service(self.config, concurrency=self.concurrency).concurrency
+
+    def require_trial(self, settings: Settings) -> None:
+        """Find out whether trials can run where they will, and have the images there.
+
+        Raises:
+            Mistake: they cannot; the message says where and why.
+        """
+        if self.name == "service":
+            from downstream.nas import cluster
+
+            place = cluster.service(self.config, concurrency=self.concurrency)
+            place.require_reachable(settings)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,18 +200,19 @@ class Trials:
             budget=search.budget,
             describe=self.size,
             progress=progress,
+            together=self.engine.together if search.strategy in LEARNING else None,
         )
         if self.engine.name == "in-process":
             space = engine.ConvNetSpace(search.space, self.shape, self.classes)
             return engine.run_here(strategy, space, self.job, ledgered=ledgered)
-        from downstream.nas import service
+        from downstream.nas import cluster, service
 
         return service.run_elsewhere(
             strategy,
             engine.ConvNetSpace(search.space, list(self.shape), self.classes),
             self.job.settings,
             ledgered=ledgered,
-            config=service.configuration(self.engine.config, concurrency=self.engine.concurrency),
+            service=cluster.service(self.engine.config, concurrency=self.engine.concurrency),
             port=self.engine.port,
             folder=self.engine.folder,
         )

@@ -1,53 +1,31 @@
-"""NNI's training service: every trial a process of its own, on this machine or on a cluster.
+"""NNI's training service: every trial a process of its own, on this machine or on a cluster."""
 
-NNI's server listens on every interface and takes orders from anybody. Ours is made to listen on one
-address alone (by a few lines of JavaScript loaded into it), and to end when we do, even by kill -9.
-"""
-
+import atexit
 import contextlib
-import functools
-import os
+import dataclasses
+import math
 import socket
-import tempfile
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import requests
-from nni.experiment import launcher
-from nni.experiment.config import ExperimentConfig
-from nni.experiment.config.utils import unset_base_path
+from nni.experiment import RunMode, rest
 from nni.nas.execution import TrainingServiceExecutionEngine
-from nni.nas.experiment import NasExperiment, NasExperimentConfig
+from nni.nas.experiment import NasExperiment
 from nni.nas.strategy.base import Strategy
 
+from distill.runtime import cores
 from distill.runtime.mistake import Mistake
+from downstream.nas import cluster
+from downstream.nas.cluster import Service
 from downstream.nas.engine import ConvNetSpace, Ledgered, evaluator_elsewhere
+from downstream.nas.guard import LOOPBACK, Server, guarded
 from downstream.nas.trial import Settings
 
-LOOPBACK = "127.0.0.1"
-
-GUARD = """\
-const net = require('net');
-const listen = net.Server.prototype.listen;
-net.Server.prototype.listen = function (first, ...rest) {
-  if (typeof first === 'number' || (typeof first === 'string' && /^[0-9]+$/.test(first))) {
-    rest = rest.filter((argument) => typeof argument !== 'string');
-    return listen.call(this, Number(first), 'ADDRESS', ...rest);
-  }
-  if (first && typeof first === 'object' && 'port' in first) first.host = 'ADDRESS';
-  if (first === undefined || typeof first === 'function') {
-    return listen.call(this, 0, 'ADDRESS', ...[first, ...rest].filter(Boolean));
-  }
-  return listen.call(this, first, ...rest);
-};
-if (process.ppid === OWNER) {
-  setInterval(() => {
-    if (process.ppid !== OWNER) process.kill(-process.pid, 'SIGKILL');
-  }, 500).unref();
-}
-"""
+GOODBYE = 60.0
+"""Seconds that a cluster may take to end its trials."""
 
 
 def require_free(port: int) -> int:
@@ -67,85 +45,43 @@ def require_free(port: int) -> int:
     return port
 
 
-def configuration(path: Path | None, *, concurrency: int) -> tuple[NasExperimentConfig, str]:
-    """NNI's configuration: of `path`, or of a local service; and the address to listen on.
-
-    Args:
-        path: a YAML file as NNI documents it: trialConcurrency, trialGpuNumber, nniManagerIp and
-            trainingService are taken from it. A service on other machines needs nniManagerIp, the
-            address of this machine under which they reach it; there the suite must be installed for
-            `python3`, and the data and the output folder be found under the same paths.
-        concurrency: trials at once, where `path` is None.
-
-    Raises:
-        Mistake: no such file, not NNI's form, or a service on other machines without that address.
-    """
-    if path is None:
-        config = NasExperimentConfig("ts", "simplified", "local", trial_concurrency=concurrency)
-        config.training_service.use_active_gpu = True
-        return config, LOOPBACK
-    config = _from_file(path)
-    platform = config.training_service.platform
-    if platform == "local":
-        return config, LOOPBACK
-    if not config.nni_manager_ip:
-        raise Mistake(
-            f"{path} names no nniManagerIp: give the address under which the machines of the "
-            f"{platform} service reach this one; NNI's server will listen there alone"
-        )
-    config._trial_command_params = {"envs": "NNI_FRAMEWORK=none", "python": "python3"}
-    return config, config.nni_manager_ip
-
-
-def _from_file(path: Path) -> NasExperimentConfig:
-    try:
-        given = ExperimentConfig.load(path)
-        platform = getattr(given.training_service, "platform", None)
-        if platform is None:
-            raise ValueError("it names no trainingService with a platform")
-        config = NasExperimentConfig("ts", "simplified", training_service_platform=platform)
-        for field in (
-            "training_service",
-            "trial_concurrency",
-            "trial_gpu_number",
-            "nni_manager_ip",
-        ):
-            setattr(config, field, getattr(given, field))
-        config.canonical_copy()  # NNI's own check of it
-        return config
-    except FileNotFoundError as error:
-        raise Mistake(
-            f"no NNI configuration at {path}; --engine-config takes a YAML file"
-        ) from error
-    except Exception as error:  # NNI raises whatever its parts raise
-        raise Mistake(f"{path} is not an NNI configuration: {error}") from error
-    finally:
-        unset_base_path()  # NNI forgets to, where it fails
-
-
 class _Experiment(NasExperiment):
-    """An NNI experiment with our engine around NNI's, and no checkpoint of its own."""
+    """An NNI experiment on a guarded server, with our engine around NNI's and no checkpoint."""
 
     def __init__(
-        self, *args: Any, ledgered: Callable[..., Ledgered], address: str, **kwargs: Any
+        self, *args: Any, ledgered: Callable[..., Ledgered], server: Server, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.ledgered, self.address = ledgered, address
+        self.ledgered, self.server = ledgered, server
+        self.url_prefix = server.secret
 
     def execution_engine_factory(self, config: object) -> Ledgered:
         return self.ledgered(TrainingServiceExecutionEngine(self, fetch_intermediates=False))
 
-    def _start_nni_manager(self, *args: Any, **kwargs: Any) -> None:
-        super()._start_nni_manager(*args, **kwargs)
-        addresses = listening(psutil.Process(self._proc.pid))
-        if addresses != {self.address}:
-            raise Mistake(
-                f"NNI's server listens on {', '.join(sorted(addresses))} and not on {self.address} "
-                "alone, where anybody could give it orders; use --engine in-process"
-            )
+    def _start_nni_manager(
+        self, port: int, debug: bool, run_mode: RunMode = RunMode.Background, *ignored: object
+    ) -> None:
+        super()._start_nni_manager(port, debug, run_mode, self.server.channel)
+        self.server.require_alone()
 
     def save_checkpoint(self) -> None:
         """Left out: NNI's checkpoints cannot be resumed from."""
+
+    def finish(self, patience: float) -> None:
+        """Have the server end by itself, within so many seconds."""
+        engine = self._engine.engine
+        engine._channel_listen_stop_event.set()
+        with contextlib.suppress(requests.RequestException):
+            rest.delete(self.port, "/experiment", self.url_prefix)
+        engine._channel_listen_thread.join(5.0)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._proc.wait(patience)
+
+    def stop(self) -> None:
+        """End the server at once: what trials have given is in the ledger."""
+        atexit.unregister(self.stop)
+        self.server.end()
+        self._stop_logging()
 
 
 def run_elsewhere(
@@ -154,16 +90,16 @@ def run_elsewhere(
     settings: Settings,
     *,
     ledgered: Callable[..., Ledgered],
-    config: tuple[NasExperimentConfig, str],
+    service: Service,
     port: int,
     folder: Path,
 ) -> list[str]:
     """Run a strategy on NNI's training service, then end the service.
 
     Args:
-        config: of `configuration`.
+        service: of `cluster.service`.
         port: of NNI's server.
-        folder: where NNI's logs go.
+        folder: where NNI's files lie meanwhile.
 
     Returns:
         The names of the networks tried, in order.
@@ -171,50 +107,55 @@ def run_elsewhere(
     Raises:
         Mistake: the port is in use, the server does not start, ends early, or listens elsewhere.
     """
-    configured, address = config
-    configured.experiment_working_directory = str(folder.absolute())
     require_free(port)
-    folder.mkdir(parents=True, exist_ok=True)
-    evaluator = evaluator_elsewhere(settings)
-    experiment = _Experiment(
-        space, evaluator, search, configured, ledgered=ledgered, address=address
-    )
-    with _guarded(address, folder):
+    with guarded(port, service.address, folder) as server:
+        sent = settings
+        if service.local:
+            sent = _beside_others(settings, service.concurrency)
+        else:
+            sent = cluster.packed(settings, service, server.folder / "code")
+        service.config.experiment_working_directory = str(server.folder)
+        experiment = _Experiment(
+            space,
+            evaluator_elsewhere(sent),
+            search,
+            service.config,
+            ledgered=ledgered,
+            server=server,
+        )
         try:
             experiment.start(port)
             experiment._engine.wait_models()
+            experiment.finish(0.0 if service.local else GOODBYE)
+            _keep_logs(experiment._engine, server)
             return list(experiment._engine.asked)
         except (requests.RequestException, ConnectionError, RuntimeError) as error:
-            raise Mistake(f"NNI's server on port {port} failed: {error}; see {folder}") from error
+            raise Mistake(
+                f"NNI's server on port {port} failed: {_without(server.secret, error)}; its logs "
+                f"are in {server.folder} until the next run; run the same command again: finished "
+                "trials are kept"
+            ) from error
         finally:
             experiment.stop()
 
 
-@contextlib.contextmanager
-def _guarded(address: str, folder: Path) -> Iterator[None]:
-    """Let Node listen on `address` alone; keep NNI's list of experiments out of the home."""
-    known, option = launcher.Experiments, os.environ.get("NODE_OPTIONS")
-    with tempfile.TemporaryDirectory() as scratch:
-        guard = Path(scratch) / "guard.js"
-        guard.write_text(GUARD.replace("ADDRESS", address).replace("OWNER", str(os.getpid())))
-        os.environ["NODE_OPTIONS"] = f"{option or ''} --require={guard}".strip()
-        launcher.Experiments = functools.partial(known, home_dir=str(folder))
-        try:
-            yield
-        finally:
-            launcher.Experiments = known
-            if option is None:
-                del os.environ["NODE_OPTIONS"]
-            else:
-                os.environ["NODE_OPTIONS"] = option
+def _keep_logs(engine: Ledgered, server: Server) -> None:
+    """Where trials gave no result, NNI's logs may say why."""
+    if engine.lost:
+        server.kept = True
+        engine.progress.say(
+            f"{engine.lost} trials gave no result; NNI's logs are in {server.folder} until the "
+            "next run"
+        )
 
 
-def listening(process: psutil.Process) -> set[str]:
-    """The addresses on which a process and its children accept connections."""
-    family = [process, *process.children(recursive=True)]
-    return {
-        connection.laddr.ip
-        for member in family
-        for connection in member.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
+def _without(secret: str, error: Exception) -> str:
+    return str(error).replace(secret, "...")
+
+
+def _beside_others(settings: Settings, concurrency: int) -> Settings:
+    """Settings of trials of which so many share this machine's processors."""
+    if settings.threads is not None or settings.compute.device.type != "cpu":
+        return settings
+    threads = max(1, math.floor(cores.cores() / concurrency))
+    return dataclasses.replace(settings, threads=threads)

@@ -1,11 +1,14 @@
 """The ConvNets that an architecture search chooses from."""
 
+import dataclasses
 import itertools
+import re
 
 import torch
 
 from distill.architectures.convnet import NORMS, POOLINGS, Spec
-from distill.runtime.mistake import Mistake, unknown
+from distill.pattern import Pattern, blind
+from distill.runtime.mistake import Mistake, short, unknown
 from distill.runtime.seeding import generator
 
 WIDTHS = {"laptop": (8, 16, 32, 64), "paper": (32, 64, 128, 256)}
@@ -39,6 +42,22 @@ def every(space: str) -> list[Spec]:
     ]
 
 
+def pattern(space: str, shape: tuple[int, int, int]) -> str:
+    """The name of the pattern (`distill.pattern`) of a space's networks, for images of `shape`.
+
+    Without the depths at which poolings and a norm leave nothing of so small images: of 8x8 pixels
+    networks of depth 4 are left out, of 16x16 none.
+    """
+    first = axes(space)
+    alike = {"width": first["width"][0], "activation": first["activation"][0]}  # it matters not
+    without = {
+        spec.depth
+        for spec in every(space)
+        if spec == dataclasses.replace(spec, **alike) and blind(spec, shape)
+    }
+    return Pattern.of(spec for spec in every(space) if spec.depth not in without).name
+
+
 def count(given: str, space: str) -> int:
     """How many networks `all` or a number stands for.
 
@@ -48,10 +67,10 @@ def count(given: str, space: str) -> int:
     most = len(every(space))
     if given == "all":
         return most
-    if not given.isdigit() or not 2 <= int(given) <= most:
+    if re.fullmatch("[0-9]{1,9}", given) is None or not 2 <= int(given) <= most:
         raise Mistake(
-            f"--networks {given}: give a number from 2 to {most} (the size of the {space} space), "
-            "or all"
+            f"--networks {short(given)}: give a number from 2 to {most} (the size of the {space} "
+            "space), or all"
         )
     return int(given)
 

@@ -97,16 +97,29 @@ class Settings:
         )
 
     def dumps(self) -> str:
-        """As text."""
-        return json.dumps(dataclasses.asdict(self))
+        """As text, with a digest inside."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True, allow_nan=False)
+        return json.dumps({"settings": text, "digest": identity.digest(text.encode())})
 
     @classmethod
-    def loads(cls, text: str) -> "Settings":
-        """From the text of `dumps`."""
-        values = json.loads(text)
-        fields = values["recipe"]
-        recipe = Recipe(**{**fields, "operations": tuple(fields["operations"])})
-        return cls(**{**values, "recipe": recipe})
+    def loads(cls, text: str | bytes) -> "Settings":
+        """From the text of `dumps`.
+
+        Raises:
+            Mistake: it is damaged.
+        """
+        try:
+            whole = json.loads(text)
+            if identity.digest(whole["settings"].encode()) != whole["digest"]:
+                raise ValueError("they do not have the digest they name")
+            values = json.loads(whole["settings"])
+            fields = values["recipe"]
+            recipe = Recipe(**{**fields, "operations": tuple(fields["operations"])})
+            return cls(**{**values, "recipe": recipe})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise Mistake(
+                f"a trial's settings are damaged ({error}); run the same command again"
+            ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,6 +239,10 @@ def _train(
                 return
             some = slice(None, None, 1 if done == job.steps else -(-len(job.test) // MARK_IMAGES))
             judged = job.test[some], job.test_labels[some]
-            right = train.accuracy([network], *judged, compute=settings.compute)
+            try:
+                right = train.accuracy([network], *judged, compute=settings.compute)
+            except train.Diverged as error:
+                outcome |= {"status": "diverged", "reason": f"at step {done}: {error}"}
+                return
             outcome["looks"].append([done, round(100 * right.item(), 4)])
     outcome["accuracy"] = outcome["looks"][-1][1]

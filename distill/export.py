@@ -1,0 +1,124 @@
+"""Pictures of a set in a folder of folders, one a class, that other programs can read.
+
+Names of classes come from files that anybody may have made: none reaches a path unchecked. What was
+written here is known by a mark within each picture, so that a new export takes the place of an
+earlier one whole, and never that of a file of a user's own.
+"""
+
+import io
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image, PngImagePlugin
+from torch import Tensor
+
+from distill.runtime.files import require_writable, write_atomically
+from distill.runtime.mistake import Mistake
+
+MARK = "exported by python -m distill"
+"""Stands in every picture that is exported."""
+HEAD = 512
+"""Bytes of a picture within which the mark lies."""
+LONGEST = 100
+"""Characters of a folder's name."""
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])([.].*)?", re.IGNORECASE)
+"""Names that Windows has for itself."""
+
+
+def write(images: Tensor, labels: Tensor, classes: Sequence[str], folder: Path) -> None:
+    """Write `<folder>/<class>/<number>.png` for every image, in the place of an earlier export.
+
+    Args:
+        images: float [M, C, H, W] in pixel units; clipped to 0..1. labels: int64 [M].
+
+    Raises:
+        Mistake: as `require_room`.
+    """
+    earlier = set(require_room(folder))
+    names = folder_names(classes)
+    for label in labels.unique().tolist():
+        for number, image in enumerate(images[labels == label]):
+            path = folder / names[label] / f"{number:04}.png"
+            write_atomically(path, png(image, mark=MARK))
+            earlier.discard(path)
+    for path in earlier:
+        path.unlink()
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+
+def require_room(folder: Path) -> list[Path]:
+    """The pictures of an earlier export into `folder`.
+
+    Raises:
+        Mistake: the folder cannot be written to, or holds anything else.
+    """
+    require_writable(folder)
+    pictures: list[Path] = []
+    for place, inner, files in os.walk(folder):
+        for name in (*inner, *files):
+            path = Path(place, name)
+            ours = not path.is_symlink() and (path.is_dir() or _marked(path))
+            if not ours and not name.startswith("."):
+                raise Mistake(
+                    f"--export {folder} holds {path.relative_to(folder)}, which is of no earlier "
+                    "export; name a folder that is empty or not there yet"
+                )
+            if name in files and ours:
+                pictures.append(path)
+    return pictures
+
+
+def _marked(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return MARK.encode() in file.read(HEAD)
+    except OSError:
+        return False
+
+
+def folder_names(classes: Sequence[str]) -> list[str]:
+    """A folder's name for each class: its own where that is one, and no two alike.
+
+    Two are alike also where they differ in case or in how an accent is written, since file systems
+    take such for one.
+    """
+    cleaned = [_cleaned(name) for name in classes]
+    names, taken = [""] * len(classes), set()
+    # Names that can stay as they are come first.
+    for label in sorted(range(len(classes)), key=lambda c: (cleaned[c] != classes[c], c)):
+        name = cleaned[label]
+        while _alike(name) in taken:
+            name = f"{name}-{label}"
+        taken.add(_alike(name))
+        names[label] = name
+    return names
+
+
+def _cleaned(name: str) -> str:
+    printable = "".join("_" if unicodedata.category(c)[0] == "C" else c for c in name)
+    cleaned = re.sub(r'[/\\:*?"<>|]', "_", printable)[:LONGEST].rstrip(". ")
+    if not cleaned or cleaned[0] in ". " or RESERVED.fullmatch(cleaned):
+        cleaned = f"_{cleaned}"
+    while len(cleaned.encode()) > 2 * LONGEST:
+        cleaned = cleaned[:-1]
+    return cleaned
+
+
+def _alike(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def png(image: Tensor, *, mark: str | None = None) -> bytes:
+    """float [C, H, W] in pixel units to the bytes of a PNG file, which says `mark`."""
+    pixels = image.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu()
+    text = PngImagePlugin.PngInfo()
+    if mark is not None:
+        text.add_text("Software", mark)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.squeeze(2).numpy()).save(buffer, "PNG", pnginfo=text)
+    return buffer.getvalue()

@@ -1,0 +1,129 @@
+"""One network of a pattern, and how a statistic of images is taken in it."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from distill.images import ImageSet
+from distill.networks import Network, Spec, build, couples_images, initialise, size
+from distill.pieces import Pieces, even, filled
+from distill.runtime.compute import Compute
+from distill.runtime.seeding import generator
+
+
+class Vectors(NamedTuple):
+    """One term of a statistic: its name, its weight in the loss, and [B, D], a row an image."""
+
+    name: str
+    weight: float
+    rows: Tensor
+
+
+Statistic = Callable[[Network, Tensor], list[Vectors]]
+"""From a network and normalised images [B, C, H, W] to the terms of the loss."""
+
+
+class Member:
+    """A network with the weights of the moment, and the pieces in which images pass through it.
+
+    Attributes:
+        flops: of one image's forward pass. nbytes: of the weights.
+        couples: whether what it makes of an image depends on the others in its batch.
+        real_side, synthetic_side: the statistic, compiled where that is worth it.
+        compiled_images: how many the compiled real side takes at a time.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        statistic: Statistic,
+        real: ImageSet,
+        *,
+        shown: int,
+        compute: Compute,
+        dtype: torch.dtype,
+    ) -> None:
+        """For classes of `shown` synthetic images each; it has no weights of any meaning yet."""
+        self.statistic = self.real_side = self.synthetic_side = statistic
+        self.compute, self.dtype, self.shape = compute, dtype, real.shape
+        classes, device = len(real.classes), compute.device
+        stream = generator(0, "no network yet")
+        self.network = build(spec, real.shape, classes=classes, generator=stream)
+        self.network.to(device, dtype).requires_grad_(False)
+        self.nbytes = sum(weight.nbytes for weight in self.network.parameters())
+        self.couples = couples_images(spec)
+        self.flops = size(spec, real.shape, classes)[1]
+        self.compiled_images: int | None = None
+        numbers = spec.width * math.prod(real.shape[1:])
+        pieces = Pieces.of(shown, numbers=numbers, flops=self.flops, device=device.type)
+        self.pieces = pieces._replace(classes=len(real.present)) if self.couples else pieces
+
+    def settle(self, seed: int, number: int) -> None:
+        """Take the weights of the random network of that number, which depend on nothing else."""
+        initialise(self.network, generator=generator(seed, "network", number))
+
+    def weights(self) -> list[Tensor]:
+        """A copy of the present ones."""
+        return [weight.clone() for weight in self.network.parameters()]
+
+    @torch.no_grad()
+    def put(self, weights: list[Tensor]) -> None:
+        """Take these weights: quicker than to draw them again."""
+        for own, kept in zip(self.network.parameters(), weights, strict=True):
+            own.copy_(kept)
+
+    def terms(self, statistic: Statistic, images: Tensor) -> list[Vectors]:
+        """A statistic of images [B, C, H, W] in the run's precision; its rows in full."""
+        with self.compute.autocast():
+            terms = statistic(self.network, images)
+        return [v._replace(rows=v.rows.to(self.dtype)) for v in terms]
+
+    @torch.no_grad()
+    def class_means(self, images: list[Tensor]) -> list[Tensor]:
+        """The mean [G, D] of each term over the images [n, C, H, W] of each class."""
+        if self.couples:
+            terms = self.terms(self.real_side, torch.cat(images))
+            split = [v.rows.split([len(part) for part in images]) for v in terms]
+            return [torch.stack([rows.mean(0) for rows in parts]) for parts in split]
+        means = [self._mean(part) for part in images]
+        return [torch.stack(term) for term in zip(*means, strict=True)]
+
+    def _mean(self, images: Tensor) -> list[Tensor]:
+        """The mean [D] of each term over one class's images [n, C, H, W], in pieces."""
+        sums: list[Tensor | float] = []
+        count = self.compiled_images or even(len(images), self.pieces.images)
+        for piece in images.split(count):
+            terms = self.terms(self.real_side, filled(piece, count))
+            parts = [v.rows[: len(piece)].sum(0) for v in terms]
+            sums = [a + b for a, b in zip(sums or [0.0] * len(parts), parts, strict=True)]
+        return [total / len(images) for total in sums]
+
+    def compile_real(self, batch: int, say: Callable[[str], None]) -> None:
+        """Fuse the operations of the real side, for classes of `batch` images."""
+        self.compiled_images = even(batch, self.pieces.images)
+        self.real_side = self._compiled(self.compiled_images, say, learning=False)
+
+    def compile_synthetic(self, say: Callable[[str], None]) -> None:
+        """Fuse the operations of the synthetic side."""
+        images = self.pieces.classes * self.pieces.shown
+        self.synthetic_side = self._compiled(images, say, learning=True)
+
+    def _compiled(self, images: int, say: Callable[[str], None], *, learning: bool) -> Statistic:
+        """The statistic through torch.compile; where that fails, `say` so and go on without."""
+        fused = torch.compile(self.statistic, dynamic=False)
+        device = self.compute.device
+        example = torch.zeros(images, *self.shape, device=device, dtype=self.dtype)
+        example.requires_grad_(learning)
+        try:
+            with torch.set_grad_enabled(learning):
+                terms = self.terms(fused, example)
+            if learning:
+                torch.autograd.grad(sum(v.rows.sum() for v in terms), example)
+        except Exception as failure:  # whatever the compiler of this machine raises
+            reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+            say(f"torch.compile fails here, so it is left out: {reason}")
+            return self.statistic
+        return fused

@@ -1,0 +1,69 @@
+"""What a set that is being made consists of so far, kept beside its file until that is whole."""
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from distill.runtime.files import require_writable, tidy
+from distill.runtime.locks import LOCKLESS
+
+OURS = re.compile(r".+-[0-9a-f]{10}\.(safetensors|damaged|job|safetensors\.lock|job\.lock)")
+"""The names of a store's files and of what stands beside them."""
+
+
+def name(path: Path) -> Path:
+    """The folder of what the file `path` will consist of."""
+    return path.with_name(f"{path.name}.parts")
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[None]:
+    """Within it that folder is there; it is deleted when all went well.
+
+    A run that is broken off leaves it, and the same command goes on from there. Of several runs
+    that use it at once the last one deletes it, with nothing in it that is not ours.
+
+    Raises:
+        Mistake: it cannot be made or written to.
+    """
+    folder = name(path)
+    handle = _opened(folder)
+    try:
+        yield
+        with contextlib.suppress(BlockingIOError):  # another run uses it
+            _lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _delete(folder)
+    finally:
+        os.close(handle)
+
+
+def _opened(folder: Path) -> int:
+    """The folder, held so that no other run deletes it."""
+    while True:
+        require_writable(folder)
+        with contextlib.suppress(FileNotFoundError):  # deleted just now
+            handle = os.open(folder, os.O_RDONLY)
+            _lock(handle, fcntl.LOCK_SH)
+            if folder.exists() and os.path.samestat(os.fstat(handle), os.stat(folder)):
+                return handle
+            os.close(handle)
+
+
+def _lock(handle: int, kind: int) -> None:
+    try:
+        fcntl.flock(handle, kind)
+    except OSError as error:
+        if error.errno not in LOCKLESS:
+            raise
+
+
+def _delete(folder: Path) -> None:
+    tidy(folder)
+    for file in folder.iterdir():
+        if OURS.fullmatch(file.name):
+            file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something of the user's is in it
+        folder.rmdir()

@@ -1,0 +1,35 @@
+"""How a command ends that is told to during its first imports; `ending` is for what comes after.
+
+This is imported first of all, and imports nothing that takes time.
+"""
+
+import os
+import signal
+
+LINE = "stopped; run the same command again to go on"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def hear() -> None:
+    """From now on a signal ends this process with the line, at once: there is nothing to finish."""
+    for number in heard():
+        signal.signal(number, _end)
+
+
+def heard() -> list[int]:
+    """The signals that this process has not been told to ignore."""
+    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def leading() -> bool:
+    """Whether this process speaks: of those that torchrun started, one does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _end(number: int, frame: object) -> None:
+    try:
+        if leading():
+            os.write(2, f"{LINE}\n".encode())
+    except OSError:  # nobody listens
+        pass
+    os._exit(128 + number)

@@ -1,0 +1,42 @@
+"""Files as others left them: plain ones alone are opened, and none without end."""
+
+import errno
+import stat
+from pathlib import Path
+
+MOST = 2**31
+"""Bytes of a file that is read at once."""
+
+
+def require_plain(path: Path, *, most: int = MOST) -> None:
+    """Check that `path` is a plain file: a pipe or a device might never end.
+
+    Raises:
+        OSError: it is not, there is none, or it holds more than `most` bytes.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    if status.st_size > most:
+        raise OSError(errno.EFBIG, f"it holds more than {most} bytes", str(path))
+
+
+def whole(path: Path, *, most: int = MOST) -> bytes:
+    """The content of a plain file.
+
+    Raises:
+        OSError: there is none, it is of another kind, or it holds more than `most` bytes.
+    """
+    require_plain(path, most=most)
+    return path.read_bytes()
+
+
+def no_number(constant: str) -> float:
+    """For `json.loads(parse_constant=)`.
+
+    Raises:
+        ValueError: always: NaN and infinity are no figures.
+    """
+    raise ValueError(f"{constant} is no number")

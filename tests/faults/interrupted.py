@@ -1,0 +1,72 @@
+"""A command of ours, counting its steps, that may end itself in the middle of a write.
+
+python interrupted.py COUNTER WHERE MODULE [ARG ...]
+
+COUNTER: a file that grows by one byte with every step on pixels or weights, also over many runs.
+WHERE: `-`, or `fsync:3:KILL` and the like: at the third call of os.fsync or os.replace, before
+it, the process gets a signal; or `fsync:3:ENOSPC` (EIO, EROFS): the call fails so.
+"""
+
+if __name__ == "__main__":
+    from distill.runtime import early
+
+    early.hear()
+
+import errno
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+EVERY = 0.2
+"""Seconds between two checkpoints: runs here are short."""
+
+
+def counted(function: Callable, counter: int) -> Callable:
+    """The same function, each call of which adds a byte to a file that is open for appending."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        os.write(counter, b".")
+        return function(*args, **kwargs)
+
+    return call
+
+
+def failing(name: str, number: int, how: str) -> None:
+    """Let the call `number` of os.fsync or os.replace meet a signal or an error."""
+    function, calls = getattr(os, name), [0]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == number:
+            if not hasattr(errno, how):
+                os.kill(os.getpid(), getattr(signal, f"SIG{how}"))
+            else:
+                code = getattr(errno, how)
+                raise OSError(code, os.strerror(code))
+        return function(*args, **kwargs)
+
+    setattr(os, name, call)
+
+
+def main() -> None:
+    """Run what the command line says."""
+    counter, where, module, *args = sys.argv[1:]
+    if where != "-":
+        name, number, how = where.split(":")
+        failing(name, int(number), how)
+
+    from distill import checkpoints, learn, train
+
+    checkpoints.EVERY = EVERY
+    file = os.open(counter, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    learn._Learned.follow = counted(learn._Learned.follow, file)
+    train.gradients = counted(train.gradients, file)
+    sys.argv = [module, *args]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

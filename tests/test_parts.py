@@ -1,0 +1,71 @@
+"""What a set consists of while it is being made, beside its file."""
+
+import dataclasses
+
+import pytest
+
+from distill import datasets, parts
+from distill.__main__ import main
+from distill.beforehand import Source
+from distill.plan import KIND, Plan, pieces_of
+from distill.runtime.compute import Compute
+from distill.runtime.store import Store
+from distill.synthetic import SyntheticSet
+
+SETTINGS = {"network": "convnet-d2-w8", "networks": 2, "iterations": 4}
+LINE = "--method dm --dataset digits --method.network convnet-d2-w8 --method.networks 2"
+LINE = f"{LINE} --method.iterations 4 --out"
+
+
+def made(out, *more):
+    main([*LINE.split(), str(out), *more])
+    return SyntheticSet.load(out)
+
+
+def test_a_set_goes_on_from_its_pieces_which_go_when_it_is_whole(tmp_path, capsys):
+    out, real = tmp_path / "set", datasets.load("digits", root=tmp_path).train
+    plan, compute = Plan.of("dm", real.about, ipc=1, **SETTINGS), Compute.of("cpu", real.shape)
+    three = Source(real, compute, parts.name(out)).distill(plan, real.only([3]))
+    (place,) = pieces_of(plan, real.only([3]), compute)
+    slow = dataclasses.replace(three, made=dataclasses.replace(three.made, seconds=1e6))
+    Store(parts.name(out)).put(place.name, KIND, place.facts, slow.tensors(), slow.facts())
+    small = made(out)
+    assert small.made.seconds > 1e6, "the piece was taken"
+    assert not parts.name(out).exists()
+    anew = made(out)
+    assert anew.made.seconds < 1e6 and anew.digest() == small.digest(), "made again"
+    assert capsys.readouterr().out.count("10 images") == 2
+
+
+def test_two_processes_make_the_same_set_as_one(tmp_path, capsys):
+    two = made(tmp_path / "two", "--workers", "2")
+    assert "2 processes, one thread each" in capsys.readouterr().err
+    assert two.digest() == made(tmp_path / "one").digest()
+
+
+def test_a_run_that_is_broken_off_leaves_them_and_nobody_deletes_what_is_not_ours(tmp_path):
+    out, folder = tmp_path / "set", tmp_path / "set.parts"
+    ours, users = folder / "digits-dm-ipc1-class3-0123456789.safetensors", folder / "notes.txt"
+    with pytest.raises(KeyboardInterrupt), parts.beside(out):
+        ours.touch()
+        raise KeyboardInterrupt
+    assert ours.exists()
+    users.touch()
+    with parts.beside(out):
+        pass
+    assert not ours.exists() and users.exists()
+
+
+def test_of_two_runs_at_once_the_last_one_deletes_them(tmp_path):
+    out, folder = tmp_path / "set", tmp_path / "set.parts"
+    with parts.beside(out):
+        with parts.beside(out):
+            pass
+        assert folder.exists()
+    assert not folder.exists()
+
+
+def test_a_number_of_processes_in_words_is_refused(tmp_path, fails):
+    error = fails(main, [*LINE.split(), str(tmp_path / "set"), "--workers", "two"])
+    assert error.startswith("error: Error parsing --workers: 'two' is not a whole number; give ")
+    assert "--workers 0" in fails(main, ["--workers", "0", "--out", str(tmp_path / "set")])
