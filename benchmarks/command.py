@@ -53,6 +53,7 @@ def load(command: Any, flags: Sequence[str] = ()) -> tuple["Data", "Compute"]:
         about(command).shape,
         precision=getattr(command, "precision", "auto"),
         compile=getattr(command, "compile", "auto"),
+        say=ranks.progress().say,
     )
     for folder in ("records", "sets"):
         require_writable(command.out / folder)

@@ -17,7 +17,6 @@ from distill.runtime.mistake import Mistake, one_line
 
 if TYPE_CHECKING:
     from distill.beforehand import Source
-    from distill.images import ImageSet
     from distill.plan import Plan
     from distill.synthetic import SyntheticSet
 
@@ -103,7 +102,11 @@ def prepare(command: Distill, flags: list[str]) -> tuple["Plan", "Source"]:
     plan = Plan(command.method, configure(preset, flags, prog=PROG), command.ipc, command.seed)
     formation.require(plan.config.formation, about.shape)
     compute = Compute.of(
-        command.device, about.shape, precision=command.precision, compile=command.compile
+        command.device,
+        about.shape,
+        precision=command.precision,
+        compile=command.compile,
+        say=ranks.progress().say,
     )
     cores.require(command.workers, compute.device)
     if command.out.is_dir():
@@ -119,17 +122,9 @@ def prepare(command: Distill, flags: list[str]) -> tuple["Plan", "Source"]:
     require_ipc(data.train, command.ipc)
     if ranks.leading():
         disk.require(command.out.parent, plan, data.train)
-    ranks.join(ranks.agreement(command, flags, compute, **{"the images": summary(data.train)}))
+    ranks.join(ranks.agreement(command, flags, compute, **{"the images": data.train.digest()}))
     real = whitened(data).train if command.zca else data.train
     return plan, Source(real, compute, name(command.out))
-
-
-def summary(real: "ImageSet") -> str:
-    """What tells most other images from these, without reading them all."""
-    from distill.images import digest
-
-    firsts = [real.of_class(label)[0] for label in real.present]
-    return f"{len(real)} images, digest {digest(real.labels, *firsts)[:12]}"
 
 
 def write(small: "SyntheticSet", command: Distill) -> None:

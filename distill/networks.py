@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from distill.runtime import registry
+from distill.runtime.mistake import Mistake
 
 
 class Spec(Protocol):
@@ -59,6 +60,8 @@ class Network(Protocol):
 
 
 FAMILIES = "distill.architectures"
+MOST_WEIGHTS = 1_000_000_000
+"""Of one network: 4 GB, as much again for their gradients and for their momentum."""
 NORM_LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d, nn.LayerNorm, nn.GroupNorm)
 """Their `reset_parameters` draws nothing."""
 
@@ -83,12 +86,32 @@ def couples_images(spec: Spec) -> bool:
 def build(
     spec: Spec, shape: tuple[int, int, int], *, classes: int, generator: torch.Generator
 ) -> Network:
-    """A freshly initialised network on the CPU for images of `shape` (C, H, W)."""
+    """A freshly initialised network on the CPU for images of `shape` (C, H, W).
+
+    Raises:
+        Mistake: it has more weights than `MOST_WEIGHTS`.
+    """
+    network = drafted(spec, shape, classes=classes).to_empty(device="cpu")
+    initialise(network, generator=generator)
+    return network
+
+
+def drafted(spec: Spec, shape: tuple[int, int, int], *, classes: int) -> Network:
+    """The network on torch's meta device: its shape without its weights.
+
+    Raises:
+        Mistake: it has more weights than `MOST_WEIGHTS`.
+    """
     family = importlib.import_module(type(spec).__module__)
     with torch.device("meta"):
         network = family.Network(spec, shape, classes)
-    network = network.to_empty(device="cpu")
-    initialise(network, generator=generator)
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    if weights > MOST_WEIGHTS:
+        size = "x".join(map(str, shape[1:]))
+        raise Mistake(
+            f"network {spec} has {weights:,} weights for images of {size} pixels; choose one of at "
+            f"most {MOST_WEIGHTS:,}: less wide, or with pooling"
+        )
     return network
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from types import ModuleType
@@ -26,6 +27,8 @@ KIND = "set"
 """Of a store's pieces."""
 AT_ONCE = 200
 """Pieces that are locked and made in one go, at most: each lock is an open file."""
+MEMORY = 2**31
+"""Bytes that the images of those pieces take at most, 14 times over: so much does learning hold."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,13 +129,20 @@ def distill(
     pieces = _taken(plan, places, store)
     _forget(plan, [place for place in places if place.name in pieces], store)
     lacking = [place for place in places if place.name not in pieces]
-    for first in range(0, len(lacking), AT_ONCE):
-        some = lacking[first : first + AT_ONCE]
+    together = _together(plan, real)
+    for first in range(0, len(lacking), together):
+        some = lacking[first : first + together]
         with _alone(some, store, progress):
             pieces |= _taken(plan, some, store)  # another run may have been quicker
             some = [place for place in some if place.name not in pieces]
             pieces |= _fresh(plan, real, some, store, compute, progress)
     return merge([pieces[place.name] for place in places])
+
+
+def _together(plan: Plan, real: ImageSet) -> int:
+    """How many pieces are made in one go; it changes no image."""
+    piece = 14 * 4 * plan.ipc * math.prod(real.shape)
+    return max(1, min(AT_ONCE, MEMORY // piece))
 
 
 def _taken(plan: Plan, places: Sequence[Place], store: Store) -> dict[str, SyntheticSet]:

@@ -12,7 +12,7 @@ from torch import nn
 
 from distill.augment import OPERATIONS
 from distill.presets import RECIPES
-from distill.runtime.mistake import unknown
+from distill.runtime.mistake import Mistake, short, unknown
 
 if TYPE_CHECKING:
     from distill.images import About
@@ -44,6 +44,27 @@ class Recipe:
     drop: float = 0.1
     operations: tuple[str, ...] = OPERATIONS
     cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "epochs": (0, 10**9),
+            "rate": (1e-38, 1e38),
+            "momentum": (0, 0.999999),
+            "weight_decay": (0, 1e38),
+            "batch": (1, 10**9),
+            "drop": (0, 1e38),
+            "cutmix": (0, 1),
+        }
+        for name, (least, most) in bounds.items():
+            value = getattr(self, name)
+            if not least <= value <= most:  # so is no comparison with NaN
+                raise Mistake(
+                    f"a recipe's {name.replace('_', ' ')} of {short(value)}: give {least:g} to "
+                    f"{most:g}"
+                )
+        for name in self.operations:
+            if name not in OPERATIONS:
+                raise unknown("operation of a recipe", name, OPERATIONS)
 
     def rate_at(self, epoch: int) -> float:
         """The learning rate of `epoch`, counted from 0."""

@@ -100,6 +100,13 @@ def test_auto_is_bfloat16_where_it_is_native_and_right_and_the_images_are_large(
 
 def test_bfloat16_that_is_asked_for_is_had_or_refused(monkeypatch):
     assert Compute.of("cpu", (1, 8, 8), precision="bfloat16").precision == "bfloat16"
+    for native, notes in ((True, 0), (False, 1)):
+        said: list[str] = []
+        monkeypatch.setattr(compute, "multiplies_bfloat16", lambda device, native=native: native)
+        Compute.of("cpu", (1, 8, 8), precision="bfloat16", say=said.append)
+        Compute.of("cpu", (1, 8, 8), precision="float32", say=said.append)
+        Compute.of("cpu", (1, 8, 8), say=said.append)
+        assert len(said) == notes and all("only emulates bfloat16" in line for line in said)
     monkeypatch.setattr(compute, "right_in_bfloat16", lambda device: False)
     with pytest.raises(Mistake, match="cpu multiplies bfloat16 wrongly here; give --precision f"):
         Compute.of("cpu", (1, 8, 8), precision="bfloat16")

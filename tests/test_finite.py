@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -123,17 +124,11 @@ def fails_last(fails, args):
 def test_a_trial_whose_last_step_goes_wrong_has_diverged(digits):
     recipe = Recipe(epochs=1, batch=len(digits.train), rate=1e38, operations=())
     settings = proxy.whole_settings(
-        digits, dataset="digits", image_size=None, root=plan_root(), recipe=recipe, compute=CPU
+        digits, dataset="digits", image_size=None, root=Path("nowhere"), recipe=recipe, compute=CPU
     )
     outcome = trial.evaluate(fresh()[0], trial.job(settings, digits, None))
     assert outcome["status"] == "diverged" and outcome["accuracy"] is None
     assert "no finite numbers" in outcome["reason"]
-
-
-def plan_root():
-    from pathlib import Path
-
-    return Path("nowhere")
 
 
 class Away:
@@ -160,3 +155,22 @@ def test_images_whose_average_is_not_finite_are_refused(digits):
             device=CPU.device,
             progress=Progress(),
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("epochs", bad) for bad in (-1, 10**12)),
+        *(("rate", bad) for bad in (0, -1, math.nan, math.inf)),
+        *(("momentum", bad) for bad in (1, 2, -0.1, math.nan)),
+        *(("weight_decay", bad) for bad in (-1e-3, math.nan, math.inf)),
+        *(("batch", bad) for bad in (0, -5)),
+        *(("drop", bad) for bad in (-1, math.nan)),
+        *(("cutmix", bad) for bad in (-0.1, 1.5, math.nan)),
+        ("operations", ("flip", "flop")),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(name, value):
+    says = "did you mean flip" if name == "operations" else f"a recipe's {name.split('_')[0]}.* of"
+    with pytest.raises(Mistake, match=says):
+        Recipe(**{name: value})

@@ -250,23 +250,22 @@ def test_what_a_trial_needs_is_looked_for_on_the_other_machine(machine, settings
         cluster.service(machine, concurrency=1).require_reachable(settings)
 
 
-def test_what_another_machine_is_sent_is_enough_for_a_trial(written, settings, tmp_path):
+def test_what_another_machine_is_sent_is_enough_for_a_trial(
+    written, settings, tmp_path, monkeypatch
+):
     real = datasets.load("digits").train
     settings = proxy.saved(settings, distill(Plan("random", random.Config(), 1), real), tmp_path)
     own = cluster.service(written(REMOTE), concurrency=1)
     sent = cluster.packed(settings, own, tmp_path / "code")
     assert sent.device == "cuda" and own.config.canonical_copy().training_service.platform
     assert own.config.canonical_copy().trial_code_directory == str(tmp_path / "code")
-    code = (
-        "import sys; from downstream.nas import trial; import distill\n"
-        f"assert distill.__file__.startswith({str(tmp_path / 'code')!r}), distill.__file__\n"
-        "print(len(trial.load(trial.Settings.loads(sys.argv[1])).images))"
-    )
-    here = dataclasses.replace(sent, device="cpu").dumps()
-    run = [sys.executable, "-c", code, here]
-    done = subprocess.run(run, cwd=tmp_path / "code", capture_output=True, text=True)
-    assert done.stdout.strip() == "10", done.stderr
-    assert trial.Settings.loads(here).identity() == settings.identity()
+    for package in ("distill", "downstream"):
+        code = {path.relative_to(ROOT) for path in (ROOT / package).rglob("*.py")}
+        there = tmp_path / "code"
+        assert {path.relative_to(there) for path in (there / package).rglob("*.py")} == code
+    monkeypatch.chdir(tmp_path / "code")
+    here = dataclasses.replace(sent, device="cpu")
+    assert len(trial.load(here).images) == 10 and here.identity() == settings.identity()
 
 
 def test_torchrun_is_refused(monkeypatch):

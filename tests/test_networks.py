@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from distill.architectures.convnet import ACTIVATIONS, NORMS, POOLINGS, Spec
-from distill.networks import build, parse
+from distill.networks import build, drafted, parse
 from distill.runtime.mistake import Mistake
+from distill.runtime.seeding import generator
 
 
 def made(name, shape=(3, 8, 8), seed=0):
@@ -70,8 +71,23 @@ def test_initialisation_follows_its_seed_and_leaves_the_global_generator():
         ("convnet-w0", "w<width>"),
         ("convnet-w8-w16", "width twice"),
         ("convnet-w6-group", "divisible by 4"),
+        ("convnet-w²", "unknown part in network 'convnet-w²' 'w²'; accepted: d<depth>, w<width>"),
+        ("convnet-w１２", "unknown part"),
+        ("convnet-w08", "unknown part"),
+        ("convnet-w99999999", "a width of 99999999; choose at most 4096"),
+        ("convnet-d65", "a depth of 65; choose at most 64"),
+        ("convnet-w" + "9" * 5000, "unknown part"),
+        ("vit-h1000", "heads of 1000; choose at most 64"),
     ],
 )
 def test_a_wrong_name_is_explained(name, says):
-    with pytest.raises(Mistake, match=says):
+    with pytest.raises(Mistake, match=says) as refusal:
         parse(name)
+    assert len(str(refusal.value)) < 300
+
+
+def test_a_network_that_fits_no_machine_is_refused_before_it_is_built():
+    wide = parse("convnet-d2-w4096-nopool")
+    with pytest.raises(Mistake, match="has [0-9,]+ weights for images of 64x64 pixels"):
+        build(wide, (3, 64, 64), classes=10250, generator=generator(0))
+    assert drafted(wide, (3, 8, 8), classes=10).head.weight.is_meta

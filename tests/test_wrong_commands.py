@@ -145,6 +145,8 @@ def wrong_networks():
         yield Wrong("distill", [f"--method.network={name}"], "")
         command = ("continual", "classification")[place % 2]
         yield Wrong(command, [f"--network={name}"], "network")
+    for command in ("continual", "classification"):
+        yield Wrong(command, ["--network=convnet-w4096-d64"], "weights", loads=True)
     for value in ("two", "²", "0", "-1", "1", "99999", "nan", "", "9" * 5000, "１０", "1e1"):
         yield Wrong("nas", [f"--networks={value}"], "networks")
 
@@ -260,3 +262,24 @@ def test_a_wrong_command_line_gets_one_short_line_and_nothing_begins(
     assert error.isprintable() or error[:-1].isprintable(), error
     assert re.search(re.escape(case.said), error), error
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "FILE"]
+
+
+@pytest.mark.parametrize("command", LEARN[1:])
+@pytest.mark.parametrize("folder", ["records", "sets"])
+def test_a_folder_of_the_output_that_is_none_is_found_before_the_data(
+    command, folder, idle, fails, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(datasets, "load", begun("loading data"))
+    (tmp_path / folder).write_text("")
+    assert f"{tmp_path / folder}" in fails(COMMANDS[command], ["--out", str(tmp_path)])
+
+
+@pytest.mark.parametrize("command", LEARN[1:])
+def test_a_broken_record_beside_is_found_before_the_data(
+    command, idle, fails, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(datasets, "load", begun("loading data"))
+    path = tmp_path / "records" / "classification-x.json"
+    path.parent.mkdir()
+    path.write_text("{")
+    assert f"{path} is not a record" in fails(COMMANDS[command], ["--out", str(tmp_path)])

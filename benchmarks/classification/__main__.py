@@ -125,8 +125,9 @@ def prepare(command: Classification, flags: list[str]) -> Ready:
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
-    from distill import formation, recipes
+    from distill import disk, formation, recipes
     from distill.images import whitened
+    from distill.networks import drafted
     from distill.networks import parse as parse_network
     from distill.plan import Plan
     from distill.runtime import cores
@@ -143,10 +144,13 @@ def prepare(command: Classification, flags: list[str]) -> Ready:
     usual = f"convnet-d{about.depth}-w128-instance-relu-avg"
     spec = parse_network(usual if command.network is None else command.network)
     data, compute = shared.load(command, flags)
+    drafted(spec, data.train.shape, classes=len(data.train.classes))
     cores.require(command.workers, compute.device)
+    plan = Plan(command.method, config, command.ipc, command.seed)
+    disk.require(command.out, plan, data.train, sets=command.sets)
     return Ready(
         command,
-        Plan(command.method, config, command.ipc, command.seed),
+        plan,
         shared.label(command.method, command.preset, differences(preset, config)),
         whitened(data) if command.zca else data,
         spec,

@@ -11,7 +11,7 @@ if __name__ == "__main__":  # so that a signal meanwhile gets one line too
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from benchmarks import command as shared
 from distill import choices
@@ -128,8 +128,9 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
-    from distill import formation
+    from distill import disk, formation
     from distill.images import Normalisation
+    from distill.networks import drafted
     from distill.networks import parse as parse_network
     from distill.plan import Plan
     from distill.runtime import cores
@@ -151,24 +152,36 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
         recipe=command.recipe,
         epochs=command.epochs,
     )
+    require_sets(config, protocol)
+    network = parse_network(protocol.network if command.network is None else command.network)
+    data, compute = shared.load(command, flags)
+    drafted(network, data.train.shape, classes=len(data.train.classes))
+    cores.require(command.workers, compute.device)
+    protocols.step_sizes(len(data.train.classes), command.steps)
+    plan = Plan(command.buffer, config, command.ipc, command.seed)
+    disk.require(command.out, plan, data.train, sets=protocol.sets)
+    return Ready(
+        command,
+        plan,
+        shared.label(command.buffer, command.preset, differences(preset, config)),
+        data.normalised_by(Normalisation.fixed(data.train.shape[0])),
+        dataclasses.replace(protocol, network=str(network)),
+        compute,
+    )
+
+
+def require_sets(config: Any, protocol: "Protocol") -> None:
+    """Check that there is a set for each class order where a class's images depend on its step.
+
+    Raises:
+        Mistake: there are fewer.
+    """
     if config.couples_classes and protocol.sets < protocol.orders:
         raise Mistake(
             f"--sets {protocol.sets} cannot serve {protocol.orders} orders: in {config.network} a "
             f"class's images depend on its step, so each order has a set of its own; give --sets "
             f"{protocol.orders}"
         )
-    network = parse_network(protocol.network if command.network is None else command.network)
-    data, compute = shared.load(command, flags)
-    cores.require(command.workers, compute.device)
-    protocols.step_sizes(len(data.train.classes), command.steps)
-    return Ready(
-        command,
-        Plan(command.buffer, config, command.ipc, command.seed),
-        shared.label(command.buffer, command.preset, differences(preset, config)),
-        data.normalised_by(Normalisation.fixed(data.train.shape[0])),
-        dataclasses.replace(protocol, network=str(network)),
-        compute,
-    )
 
 
 def run(ready: Ready, provenance: "Provenance") -> "Record":

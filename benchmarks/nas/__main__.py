@@ -63,6 +63,7 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
     """
     from benchmarks.nas import truth
     from benchmarks.nas.run import Ready
+    from distill import disk
     from distill.runtime import cores
     from downstream.nas import proxy
 
@@ -80,6 +81,8 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
     engine = checked_engine(command)
     data, compute = shared.load(command)
     cores.require(command.workers, compute.device)
+    if plan is not None:
+        disk.require(command.out, plan, data.train)
     settings = proxy.whole_settings(
         data,
         dataset=command.dataset,

@@ -5,7 +5,7 @@ import ctypes
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -55,9 +55,18 @@ class Compute:
 
     @classmethod
     def of(
-        cls, name: str, shape: Sequence[int], *, precision: str = "auto", compile: str = "auto"
+        cls,
+        name: str,
+        shape: Sequence[int],
+        *,
+        precision: str = "auto",
+        compile: str = "auto",
+        say: Callable[[str], None] = lambda line: None,
     ) -> "Compute":
         """For images of `shape` (..., H, W) on the device `name`, with as many threads as pay.
+
+        Args:
+            say: is told in one line of a precision that costs time here.
 
         Raises:
             Mistake: no such device here, or it gets bfloat16 wrong and that was asked for.
@@ -65,7 +74,13 @@ class Compute:
         device = choose(name)
         small = max(shape[-2:]) <= SMALL
         threads = 1 if device.type == "cpu" and small else None
-        return cls(device, threads, choose_precision(precision, device, small=small), compile)
+        chosen = choose_precision(precision, device, small=small)
+        if chosen == BFLOAT16 and not multiplies_bfloat16(device):
+            say(
+                f"note: {device} only emulates bfloat16 here, which takes longer than float32; "
+                "leave --precision out to have what is fastest"
+            )
+        return cls(device, threads, chosen, compile)
 
     def enter(self) -> None:
         """Set up this process, whatever it was set to before; it changes rounding at most."""

@@ -35,7 +35,7 @@ const crypto = require('crypto');
 const fs = require('fs');
 const http = require('http');
 const net = require('net');
-const { address, port, owner, secret, folder } = GIVEN;
+const { address, port, owner, secret, files } = GIVEN;
 
 // Every server listens on the address alone; one for other machines also where we reach it.
 const listen = net.Server.prototype.listen;
@@ -82,8 +82,8 @@ if (process.argv.includes('--experiment-id')) {
   process.argv.push('--url-prefix', secret, '--tuner-command-channel', channel);
   const end = () => {
     try {
-      fs.rmSync(folder, { recursive: true, force: true });
-      fs.rmdirSync(require('path').dirname(folder));
+      fs.rmSync(files, { recursive: true, force: true });
+      fs.rmdirSync(require('path').dirname(files));
     } catch (error) { /* others are in it, or it is tidied later */ }
     process.kill(-process.pid, 'SIGKILL');
   };
@@ -205,7 +205,7 @@ def _surroundings(server: Server) -> Iterator[None]:
         "port": server.port,
         "owner": os.getpid(),
         "secret": server.secret,
-        "folder": str(server.folder),
+        "files": str(server.folder),
     }
     path.write_text(GUARD.replace("GIVEN", json.dumps(given)))
     quoted = str(path).replace("\\", "\\\\").replace('"', '\\"')

@@ -109,15 +109,10 @@ def run_elsewhere(
     """
     require_free(port)
     with guarded(port, service.address, folder) as server:
-        sent = settings
-        if service.local:
-            sent = _beside_others(settings, service.concurrency)
-        else:
-            sent = cluster.packed(settings, service, server.folder / "code")
         service.config.experiment_working_directory = str(server.folder)
         experiment = _Experiment(
             space,
-            evaluator_elsewhere(sent),
+            evaluator_elsewhere(_sent(settings, service, server)),
             search,
             service.config,
             ledgered=ledgered,
@@ -151,6 +146,13 @@ def _keep_logs(engine: Ledgered, server: Server) -> None:
 
 def _without(secret: str, error: Exception) -> str:
     return str(error).replace(secret, "...")
+
+
+def _sent(settings: Settings, service: Service, server: Server) -> Settings:
+    """The settings of trials where they run."""
+    if service.local:
+        return _beside_others(settings, service.concurrency)
+    return cluster.packed(settings, service, server.folder / "code")
 
 
 def _beside_others(settings: Settings, concurrency: int) -> Settings:

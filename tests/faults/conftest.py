@@ -26,6 +26,8 @@ class Tallies:
 
     def add(self, name, fault, more):
         """Count some more."""
+        if TALLIES not in os.environ:  # a sample, run with the other tests
+            return
         with open(os.environ[TALLIES], "a") as file:
             file.write(json.dumps([name, fault, dataclasses.asdict(more)]) + "\n")
 
@@ -43,7 +45,7 @@ def pytest_configure(config):
 
 def pytest_terminal_summary(terminalreporter):
     """Show the table."""
-    path = Path(os.environ[TALLIES])
+    path = Path(os.environ.get(TALLIES, "/nowhere"))
     if not path.exists():
         return
     table = as_table([json.loads(line) for line in path.read_text().splitlines()])
