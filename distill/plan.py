@@ -1,10 +1,9 @@
 """A set that is asked for, and the one door through which it is made or found again."""
 
-import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from types import ModuleType
 from typing import Any
@@ -132,7 +131,8 @@ def distill(
     together = _together(plan, real)
     for first in range(0, len(lacking), together):
         some = lacking[first : first + together]
-        with _alone(some, store, progress):
+        paths = [store.path(place.name, KIND, place.facts) for place in some]
+        with locks.all_held(paths, lambda: progress.say("waiting for another run of the same")):
             pieces |= _taken(plan, some, store)  # another run may have been quicker
             some = [place for place in some if place.name not in pieces]
             pieces |= _fresh(plan, real, some, store, compute, progress)
@@ -150,20 +150,6 @@ def _taken(plan: Plan, places: Sequence[Place], store: Store) -> dict[str, Synth
     kept = functools.partial(_kept, plan)
     pieces = {place.name: store.get(place.name, KIND, place.facts, of=kept) for place in places}
     return {name: piece for name, piece in pieces.items() if piece is not None}
-
-
-@contextlib.contextmanager
-def _alone(places: Sequence[Place], store: Store, progress: Progress) -> Iterator[None]:
-    """Within it no other process makes these pieces; it waits for one that does.
-
-    All processes lock in the same order, so that no two wait for each other.
-    """
-    lines = [f"another run makes {places[0].name}{' and others' * (len(places) > 1)}; waiting"]
-    with contextlib.ExitStack() as stack:
-        for path in sorted(store.path(place.name, KIND, place.facts) for place in places):
-            waiting = locks.held(path, lambda: progress.say(lines.pop()) if lines else None)
-            stack.enter_context(waiting)
-        yield
 
 
 def _fresh(
@@ -189,10 +175,17 @@ def _fresh(
 
 
 def pieces_of(plan: Plan, real: ImageSet, compute: Compute) -> list[Place]:
-    """Where a store keeps a set: one piece a class, or one where the classes are coupled."""
+    """Where a store keeps a set: one piece a class, or one where the classes are coupled.
+
+    One that was compiled otherwise than by the rule may round otherwise, and is another piece.
+    """
     units = [real.present] if plan.config.couples_classes else [[label] for label in real.present]
+    asked = isinstance(plan.config, learn.Config) and compute.compile != "auto"
+    own = {"compile": compute.compile} if asked else {}
     return [
-        Place(_name(plan, real, unit), plan.identity(real.only(unit), compute.precision), unit)
+        Place(
+            _name(plan, real, unit), plan.identity(real.only(unit), compute.precision) | own, unit
+        )
         for unit in units
     ]
 

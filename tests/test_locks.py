@@ -79,6 +79,18 @@ def test_who_waits_says_so_once_and_gets_it(tmp_path, other):
     assert os.listdir(tmp_path) == []
 
 
+def test_of_several_all_are_held_and_who_waits_says_so_once(tmp_path, other):
+    waited = []
+
+    def waiting():
+        waited.append(other.poll())
+        other.communicate("\n")
+
+    with locks.all_held([tmp_path / "piece", tmp_path / "another"], waiting):
+        assert sorted(os.listdir(tmp_path)) == ["another.lock", "piece.lock"]
+    assert waited == [None] and os.listdir(tmp_path) == []
+
+
 def test_a_lock_of_a_killed_process_is_taken_over(tmp_path, other):
     other.kill()
     other.wait()

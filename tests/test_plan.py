@@ -168,3 +168,14 @@ def test_a_plan_is_a_preset_with_changes(digits):
         Plan.of("datadam", about, ipc=1, powr=1)
     with pytest.raises(Mistake, match="--method.power 0: give above 0"):
         Plan.of("datadam", about, ipc=1, power=0)
+
+
+def test_what_was_compiled_by_order_is_not_what_the_rule_made(fill, digits):
+    real = digits.train.only([0])
+    fill(real)
+    fill(real, compute=Compute(compile="never"))
+    fill(real, compute=Compute(compile="never"))
+    assert fill.made == [[0], [0]]
+    fill(real, plan("random"))
+    fill(real, plan("random"), compute=Compute(compile="never"))  # compiles nothing
+    assert fill.made == [[0], [0], [0]]

@@ -8,7 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from distill.runtime import ending
@@ -103,3 +103,16 @@ def _release(lock: Path, handle: int | None) -> None:
         os.unlink(lock)  # while we have it: who waits for it sees that it is another's
     ending.TEMPORARY.discard(str(lock))
     os.close(handle)
+
+
+@contextlib.contextmanager
+def all_held(paths: Iterable[Path], waiting: Callable[[], None]) -> Iterator[None]:
+    """As `held`, of many; `waiting()` is called once if another process has some of them.
+
+    Whoever takes several takes them in the same order, so that no two wait for each other.
+    """
+    told = iter([waiting])
+    with contextlib.ExitStack() as stack:
+        for path in sorted(paths):
+            stack.enter_context(held(path, lambda: next(told, lambda: None)()))
+        yield
