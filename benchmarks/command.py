@@ -47,7 +47,9 @@ def load(command: Any, flags: Sequence[str] = ()) -> tuple["Data", "Compute"]:
     from distill.runtime.compute import Compute
     from distill.runtime.files import require_writable
     from distill.runtime.mistake import unknown
+    from distill.runtime.work import code
 
+    code()  # what is edited from now on is not what runs
     compute = Compute.of(
         command.device,
         about(command).shape,

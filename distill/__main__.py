@@ -5,6 +5,7 @@ if __name__ == "__main__":  # so that a signal meanwhile gets one line too
 
     early.hear()
 
+import contextlib
 import dataclasses
 import sys
 from pathlib import Path
@@ -66,7 +67,7 @@ def main(args: list[str]) -> None:
 
     real, progress = source.real, ranks.progress()
     with (
-        beside(command.out),
+        beside(command.out) if ranks.leading() else contextlib.nullcontext(),
         Workers(
             source,
             shape=real.shape,

@@ -31,6 +31,8 @@ Wanted = tuple[Plan, Sequence[int]]
 """A plan and classes of which it will be asked at once."""
 Job = tuple[Plan, list[int]]
 """A plan and those of its classes, ascending, that are made together."""
+Threaded = tuple[Plan, list[int], int | None]
+"""A job, and with how many threads it is done in every run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,11 +95,15 @@ def make(wanted: Iterable[Wanted], source: Source, workers: Workers) -> float:
     store = Store(source.sets, workers.progress.say)
     lacking, seconds = ranks.decided(lambda: missing(wanted, source, store))
     jobs, whole = _jobs(lacking, most=most), _jobs(wanted, most=most)
+    count = workers.count(len(whole), _most_steps(whole))
+    threads = source.threads(count)  # as in a run that finds nothing
     kept, steps = _Kept(source, store), _most_steps(jobs)
-    seconds += sum(workers.run(_make, jobs, what="distilling", steps=steps, kept=kept))
-    if ranks.world() > 1 and ranks.leading():
+    own = [(*job, threads) for job in jobs]
+    seconds += sum(workers.run(_make, own, what="distilling", steps=steps, kept=kept))
+    if ranks.world() > 1:
         _see(wanted, source, store)
-    return seconds / workers.count(len(whole), _most_steps(whole)) / ranks.world()
+        ranks.exchange(None)  # what all have seen may be deleted
+    return seconds / count / ranks.world()
 
 
 def _side_by_side(source: Source, workers: Workers) -> int:
@@ -161,16 +167,16 @@ class _Kept:
     source: Source
     store: Store
 
-    def get(self, job: Job) -> float | None:
+    def get(self, job: Threaded) -> float | None:
         """None if the folder lacks any of it."""
-        return None if missing([job], self.source, self.store)[0] else 0.0
+        return None if missing([job[:2]], self.source, self.store)[0] else 0.0
 
-    def put(self, job: Job, result: float) -> None:
+    def put(self, job: Threaded, result: float) -> None:
         """`plan.distill` has kept the set."""
 
-    def claim(self, job: Job) -> AbstractContextManager[bool]:
+    def claim(self, job: Threaded) -> AbstractContextManager[bool]:
         """Whether no other run makes this very part of a set."""
-        plan, labels = job
+        plan, labels, _ = job
         first = pieces_of(plan, self.source.real.only(labels), self.source.compute)[0]
         path = self.store.path(first.name, KIND, first.facts)
         return locks.tried(path.with_suffix(".job"))  # the piece's own lock is `plan.distill`'s
@@ -200,9 +206,9 @@ def _steps(plan: Plan) -> int:
     return steps + real
 
 
-def _make(source: Source, job: Job, progress: Progress) -> float:
+def _make(source: Source, job: Threaded, progress: Progress) -> float:
     """Make a part of a set; the seconds that earlier runs, broken off, had spent on it."""
-    plan, labels = job
-    watch = Watch()
+    plan, labels, threads = job
+    watch, source = Watch(), dataclasses.replace(source, compute=source.computing(threads))
     made = source.distill(plan, source.real.only(labels), progress).made
     return max(0.0, made.seconds - watch.read()[0])

@@ -123,20 +123,21 @@ class Kept(NamedTuple):
 def standing(store: Store, places: Sequence[Place], *, most: int) -> list[Checkpoints]:
     """The classes of `places`, those together that stand at the same step, `most` at most.
 
-    A class that is further already begins anew, and its checkpoint is left as it is.
+    A class that is further already keeps that checkpoint, and has others beside it.
     """
-    groups: dict[int | None, list[tuple[Place, Kept | None]]] = {}
+    groups: dict[int, list[tuple[Place, Kept | None]]] = {}
     for place in places:
         of = functools.partial(_kept, len(place.labels))
         kept = store.get(place.name, KIND, place.facts, of=of)
-        beyond = kept is not None and kept.state.step > most
-        step = None if beyond else kept.state.step if kept else 0
-        groups.setdefault(step, []).append((place, kept))
+        if kept is not None and kept.state.step > most:
+            place = place._replace(name=f"{place.name}-to{most}")
+            kept = store.get(place.name, KIND, place.facts, of=of)
+        groups.setdefault(kept.state.step if kept else 0, []).append((place, kept))
     checkpoints = []
     for step, group in groups.items():
         own, kept = [place for place, _ in group], [kept for _, kept in group]
         if not step:
-            checkpoints.append(Checkpoints(None if step is None else store, own))
+            checkpoints.append(Checkpoints(store, own))
             continue
         state = _joined([known.state for known in kept])
         spent = (sum(known[n] for known in kept) for n in (1, 2))

@@ -17,12 +17,13 @@ def bytes_needed(plan: Plan, real: ImageSet, *, sets: int = 1) -> int:
     """Bytes that so many sets of the classes in `real` take on the disk, at most.
 
     Images are float32. A set lies there class by class, and once more as a whole where it is saved;
-    of one that is being learned the images, their momentum and their sum are kept as well, and a
-    file is written beside the one that it takes the place of.
+    of one that is being learned (of all, where more steps can go on from fewer) the images, their
+    momentum and their sum are kept as well, and a file is written beside the one that it takes the
+    place of.
     """
     one = len(real.present) * (plan.ipc * math.prod(real.shape) * 4 + A_FILE)
-    under_way = 4 if isinstance(plan.config, learn.Config) else 1
-    return one * (2 * sets + under_way) + RECORDS
+    states = 3 * (sets if plan.extendable else 1) if isinstance(plan.config, learn.Config) else 0
+    return one * (2 * sets + states + 1) + RECORDS
 
 
 def require(folder: Path, plan: Plan, real: ImageSet, *, sets: int = 1) -> None:

@@ -38,17 +38,25 @@ def write(images: Tensor, labels: Tensor, classes: Sequence[str], folder: Path) 
     Raises:
         Mistake: as `require_room`.
     """
-    earlier = set(require_room(folder))
+    earlier, written = require_room(folder), set()
     names = folder_names(classes)
     for label in labels.unique().tolist():
         for number, image in enumerate(images[labels == label]):
             path = folder / names[label] / f"{number:04}.png"
             write_atomically(path, png(image, mark=MARK))
-            earlier.discard(path)
+            written.add(_file(path))
     for path in earlier:
+        if _file(path) in written:  # a disk may not tell cat from Cat
+            continue
         path.unlink()
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
+
+
+def _file(path: Path) -> tuple[int, int]:
+    """Which file lies there, whatever its name."""
+    known = path.lstat()
+    return known.st_dev, known.st_ino
 
 
 def require_room(folder: Path) -> list[Path]:

@@ -24,7 +24,8 @@ def beside(path: Path) -> Iterator[None]:
     """Within it that folder is there; it is deleted when all went well.
 
     A run that is broken off leaves it, and the same command goes on from there. Of several runs
-    that use it at once the last one deletes it, with nothing in it that is not ours.
+    that use it at once the last one deletes it, with nothing in it that is not ours; where a file
+    system has no locks it stays.
 
     Raises:
         Mistake: it cannot be made or written to.
@@ -34,8 +35,8 @@ def beside(path: Path) -> Iterator[None]:
     try:
         yield
         with contextlib.suppress(BlockingIOError):  # another run uses it
-            _lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _delete(folder)
+            if _lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                _delete(folder)
     finally:
         os.close(handle)
 
@@ -52,12 +53,15 @@ def _opened(folder: Path) -> int:
             os.close(handle)
 
 
-def _lock(handle: int, kind: int) -> None:
+def _lock(handle: int, kind: int) -> bool:
+    """Lock an open folder; False where the file system has no locks."""
     try:
         fcntl.flock(handle, kind)
     except OSError as error:
         if error.errno not in LOCKLESS:
             raise
+        return False
+    return True
 
 
 def _delete(folder: Path) -> None:

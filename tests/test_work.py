@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -117,16 +118,18 @@ def test_a_file_that_cannot_be_set_aside_is_a_mistake(folder):
 
 
 def test_the_digest_of_the_code_is_that_of_all_files_and_of_torch(tmp_path, monkeypatch):
-    other = tmp_path / "run.py"
-    other.write_text("x = 1\n")
-    digests = [code(), code.__wrapped__(other)]
-    other.write_text("x = 2\n")
-    digests.append(code.__wrapped__(other))
-    monkeypatch.setattr(work, "ROOMS", ("distill",))
+    tree = shutil.copytree(Path(work.__file__).parent.parent, tmp_path / "distill")
+    (tree / ".#train.py").symlink_to("nowhere")  # of an editor's
+    digests = [code()]
+    for room in work.ROOMS[1:]:
+        (tmp_path / room).mkdir()
+    monkeypatch.setattr(work, "__file__", str(tree / "runtime" / "work.py"))
     digests.append(code.__wrapped__())
-    monkeypatch.setattr(torch, "__version__", "0.0")
+    (tmp_path / "downstream" / "new.py").write_text("x = 1\n")
     digests.append(code.__wrapped__())
-    assert len(set(digests)) == 5
+    monkeypatch.setattr(work, "version", lambda name: "0.0")
+    digests.append(code.__wrapped__())
+    assert len(set(digests)) == 4
     command = [sys.executable, "-c", "from distill.runtime.work import code; print(code())"]
     root = Path(__file__).parent.parent
     elsewhere = subprocess.run(

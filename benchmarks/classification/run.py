@@ -109,7 +109,7 @@ def _kept(
     real, test = judging.real, judging.test
     shared = {
         "what": "accuracies",
-        "code": code(Path(__file__)),
+        "code": code(),
         "classes": len(real.classes),
         "normalisation": real.normalisation.describe(),
         "test": test.digest(),

@@ -123,7 +123,7 @@ def _jobs(orders: Orders, threads: int | None) -> list[Job]:
     real, test, protocol = orders.real, orders.test, orders.protocol
     shared = {
         "what": "class order",
-        "code": code(Path(__file__)),
+        "code": code(),
         "train": real.digest(),
         "test": test.digest(),
         "classes": len(real.classes),

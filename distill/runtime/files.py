@@ -3,18 +3,23 @@
 import contextlib
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from distill.runtime import ending, marks
+from distill.runtime import ending, locks, marks
 from distill.runtime.mistake import Mistake
 
 UNABLE = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EACCES, errno.EPERM)
 """How a file system says that folders are not flushed there."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
+LOCK = re.compile(r".+-[0-9a-f]{10}\.[a-z]+\.lock")
+"""The names of locks of finished work; a user's own files are not called so."""
+UMASK = os.umask(0o077)
+os.umask(UMASK)  # it cannot be asked for
 
 _used: set[Path] = set()
 """Folders in which this process, or those it started, may have left something."""
@@ -49,7 +54,7 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, 0o666 & ~UMASK)
         os.replace(temporary, path)
         _flush(path.parent)
     except OSError as error:
@@ -103,9 +108,12 @@ def size(bytes: float) -> str:
 
 
 def tidy(folder: Path) -> None:
-    """Delete the temporary files in `folder` that dead processes of this machine left there."""
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+    """Delete the temporary files and the locks in `folder` that dead processes left there."""
+    with contextlib.suppress(OSError, Mistake), os.scandir(folder) as entries:
         for entry in entries:
+            if LOCK.fullmatch(entry.name):
+                with locks.tried(Path(entry.path.removesuffix(".lock"))):
+                    pass  # who has a lock and lets it go deletes it
             if entry.name.startswith(".") and marks.abandoned(entry.name):
                 with contextlib.suppress(OSError):  # another run may have been quicker
                     os.unlink(entry.path)

@@ -4,6 +4,13 @@ import errno
 import stat
 from pathlib import Path
 
+from distill.runtime.mistake import Mistake
+
+PASSING = (
+    *(errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.EINTR),
+)
+"""Errors that say nothing of a file."""
 MOST = 2**31
 """Bytes of a file that is read at once."""
 
@@ -31,6 +38,18 @@ def whole(path: Path, *, most: int = MOST) -> bytes:
     """
     require_plain(path, most=most)
     return path.read_bytes()
+
+
+def require_lasting(path: Path, error: Exception) -> None:
+    """Check that `error` says something of the file, and not of this moment: a disk far away.
+
+    Raises:
+        Mistake: the file may be whole.
+    """
+    if isinstance(error, OSError) and error.errno in PASSING:
+        raise Mistake(
+            f"cannot read {path}: {error.strerror}; mend that and run the same command again"
+        ) from error
 
 
 def no_number(constant: str) -> float:

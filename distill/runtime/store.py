@@ -41,6 +41,7 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
 
     Raises:
         FileNotFoundError: no such file.
+        Mistake: it cannot be read just now.
         ValueError: it is truncated, damaged or of another kind; the message says which.
     """
     try:
@@ -53,6 +54,7 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
     except OSError as error:
+        reading.require_lasting(path, error)
         raise ValueError(f"it cannot be read: {error.strerror or error}") from error
     except Exception as error:  # the library raises of several kinds, also for a bad header
         raise ValueError(f"it cannot be read: {error}") from error
@@ -114,6 +116,8 @@ class Store:
             return of(tensors, held.get("facts"))
         except FileNotFoundError:
             return None
+        except Mistake:
+            raise
         except ValueError as error:
             self._set_aside(path, error)
             return None

@@ -10,33 +10,31 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from distill.runtime import identity, locks, reading
 from distill.runtime.files import write_atomically
 from distill.runtime.mistake import Mistake
 
-ROOMS = ("distill", "downstream")
+ROOMS = ("distill", "downstream", "benchmarks")
+LIBRARIES = ("torch", "avalanche-lib", "numpy")
 """Whose code the results depend on."""
 
 
 @functools.cache
-def code(*others: Path) -> str:
-    """The digest of the code that makes results, torch's version included, as it is at first call.
+def code() -> str:
+    """The digest of the code that makes results, its libraries' versions included, at first call.
 
     It belongs to the facts of every kept result, so that none of other code is taken for one of
-    this; sets have VERSIONs instead, since they are dear and must outlive a change of words.
-
-    Args:
-        others: files of code outside `ROOMS` that results depend on.
+    this; sets have VERSIONs instead, since they are dear and must outlive a change of words. A
+    command calls it before its work: what is edited meanwhile is not what runs.
     """
     root = Path(__file__).parent.parent.parent
-    files = [file for room in ROOMS for file in (root / room).rglob("*.py")]
-    parts = [f"torch {torch.__version__}".encode()]
-    for file in sorted([*files, *others]):
+    files = [file for room in ROOMS for file in (root / room).rglob("*.py") if file.is_file()]
+    parts = [f"{name} {version(name)}".encode() for name in LIBRARIES]
+    for file in sorted(files):
         parts += [os.path.relpath(file, root).encode(), file.read_bytes()]
     return identity.digest(b"\0".join(parts), digits=12)
 
@@ -63,7 +61,7 @@ class Work:
         A damaged file, or one that holds another result, is set aside under another name.
 
         Raises:
-            Mistake: it cannot be set aside.
+            Mistake: it cannot be set aside, or not be read just now.
         """
         path = self.path(name, facts)
         try:
@@ -71,6 +69,7 @@ class Work:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
+            reading.require_lasting(path, error)
             self._set_aside(path, error)
             return None
 

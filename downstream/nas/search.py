@@ -10,6 +10,7 @@ from typing import Any
 
 from distill import train
 from distill.networks import Spec, build, parse, size
+from distill.runtime import cores
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress, clock
@@ -163,11 +164,22 @@ class Trials:
             names = [str(spec) for spec in search.networks]
             left = search.budget - sum(self.ledger.finished(name) is not None for name in names)
             if left > 0:
-                self._side_by_side(search.networks, progress)
+                own = self._threaded(len(search.networks))
+                own._side_by_side(search.networks, progress)
                 progress.say("loading NNI, some seconds ...")
                 progress.start(self.what, left)
-                names = self._run(search, progress)
+                names = own._run(search, progress)
             return [self.ledger.rows[name] for name in names]
+
+    def _threaded(self, count: int) -> "Trials":
+        """With threads as in a run that tries all of so many listed networks: they change bits."""
+        job, given = self.job, self.workers if self.engine.name == "in-process" else 1
+        device = job.images.device
+        number = cores.count(count, job.steps, shape=self.shape, device=device, given=given)
+        if number == 1 or job.settings.threads is not None:
+            return self
+        settings = dataclasses.replace(job.settings, threads=1)
+        return dataclasses.replace(self, job=dataclasses.replace(job, settings=settings))
 
     def _side_by_side(self, networks: Sequence[Spec], progress: Progress) -> None:
         """Try what is missing of a list on several processes, where that pays.

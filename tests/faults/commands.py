@@ -12,7 +12,7 @@ from pathlib import Path
 
 from distill.synthetic import SyntheticSet
 
-from conftest import hear_ctrl_c
+from conftest import eventually, hear_ctrl_c, of_session
 
 SIGNALS = {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}
 """How a command ends that gets one."""
@@ -53,7 +53,8 @@ COMMANDS = {
     "distill": Command("distill", f"--ipc 2 --method.iterations 1500 {SHORT}"),
     "continual": Command(
         "benchmarks.continual",
-        f"--buffer dm --orders 3 --sets 2 --steps 3 --workers 1 --method.iterations 100 {SHORT}",
+        "--buffer dm --orders 2 --sets 2 --steps 3 --epochs 60 --workers 1 "
+        f"--method.iterations 100 {SHORT}",
     ),
     "classification": Command(
         "benchmarks.classification",
@@ -92,13 +93,17 @@ def start(line: list[str], **given: object) -> subprocess.Popen:
 
 
 def broken_off(line: list[str], name: str, after: float) -> tuple[int, str]:
-    """As `run`, of a command that gets the signal `name` so many seconds after its start."""
+    """As `run`, of a command that gets the signal `name` so many seconds after its first line."""
+    counter = Path(line[2])
     with start(line) as process:
+        while process.poll() is None and not counter.exists():
+            time.sleep(0.01)
         try:
             process.wait(after)
         except subprocess.TimeoutExpired:
             process.send_signal(getattr(signal, name))
         _, said = process.communicate(timeout=MOST)
+    assert eventually(lambda: not of_session(process.pid), 5), "it left a process"
     return process.returncode, said
 
 

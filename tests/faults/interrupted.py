@@ -2,7 +2,8 @@
 
 python interrupted.py COUNTER WHERE MODULE [ARG ...]
 
-COUNTER: a file that grows by one byte with every step on pixels or weights, also over many runs.
+COUNTER: a file that grows by a byte for each class at each step on pixels, and for each network at
+each step on weights, also over many runs.
 WHERE: `-`, or `fsync:3:KILL` and the like: at the third call of os.fsync or os.replace, before
 it, the process gets a signal; or `fsync:3:ENOSPC` (EIO, EROFS): the call fails so.
 """
@@ -24,11 +25,11 @@ EVERY = 0.2
 """Seconds between two checkpoints: runs here are short."""
 
 
-def counted(function: Callable, counter: int) -> Callable:
-    """The same function, each call of which adds a byte to a file that is open for appending."""
+def counted(function: Callable, counter: int, parts: Callable[..., int]) -> Callable:
+    """The same function, each call of which adds a byte for each of its parts to an open file."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        os.write(counter, b".")
+        os.write(counter, b"." * parts(*args))
         return function(*args, **kwargs)
 
     return call
@@ -54,6 +55,7 @@ def failing(name: str, number: int, how: str) -> None:
 def main() -> None:
     """Run what the command line says."""
     counter, where, module, *args = sys.argv[1:]
+    file = os.open(counter, os.O_CREAT | os.O_WRONLY | os.O_APPEND)  # from now on signals are heard
     if where != "-":
         name, number, how = where.split(":")
         failing(name, int(number), how)
@@ -61,9 +63,8 @@ def main() -> None:
     from distill import checkpoints, learn, train
 
     checkpoints.EVERY = EVERY
-    file = os.open(counter, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    learn._Learned.follow = counted(learn._Learned.follow, file)
-    train.gradients = counted(train.gradients, file)
+    learn._Learned.follow = counted(learn._Learned.follow, file, lambda own, *_: len(own.images))
+    train.gradients = counted(train.gradients, file, lambda model, images, *_: len(images))
     sys.argv = [module, *args]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
