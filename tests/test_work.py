@@ -133,7 +133,10 @@ def test_the_digest_of_the_code_is_that_of_all_files_and_of_torch(tmp_path, monk
     command = [sys.executable, "-c", "from distill.runtime.work import code; print(code())"]
     root = Path(__file__).parent.parent
     elsewhere = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True
+        command,
+        cwd=tmp_path / "downstream",
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
     )
     assert elsewhere.stdout.decode().strip() == digests[0], "the same in every process and folder"
 
