@@ -361,3 +361,17 @@ def test_a_mistake_in_a_write_is_no_interrupt(capsys):
     with pytest.raises(SystemExit) as end, one_line(), ending.deferred():
         raise Mistake("no such thing")
     assert end.value.code == 2 and capsys.readouterr().err == "error: no such thing\n"
+
+
+def test_a_signal_while_python_itself_ends_does_not_undo_the_end():
+    script = (
+        "import os, signal\n"
+        "from distill.runtime import early\n"
+        "early.hear()\n"
+        "class Last:\n"
+        "    def __del__(self, kill=os.kill, own=os.getpid(), number=signal.SIGTERM):\n"
+        "        kill(own, number)\n"
+        "last = Last()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -3,6 +3,7 @@
 This is imported first of all, and imports nothing that takes time.
 """
 
+import atexit
 import os
 import signal
 
@@ -11,14 +12,23 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def hear() -> None:
-    """From now on a signal ends this process with the line, at once: there is nothing to finish."""
+    """From now on a signal ends this process with the line, at once: there is nothing to finish.
+
+    When all is done and Python itself ends, signals are ignored: else it would take the default.
+    """
     for number in heard():
         signal.signal(number, _end)
+    atexit.register(_pass_over)
 
 
 def heard() -> list[int]:
     """The signals that this process has not been told to ignore."""
     return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _pass_over() -> None:
+    for number in heard():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def leading() -> bool:
