@@ -170,13 +170,21 @@ def learn(
     objective.prepare(progress)
     health = Health(config.iterations, window=objective.window, say=progress.say)
     progress.start("steps", config.iterations, done=state.step)
-    for number in range(state.step, config.iterations):
-        step = objective.step(learned.images, number)
-        learned.follow(step, number)
-        if checkpoints.due or (number + 1 == config.iterations and checkpoints.begun):
-            checkpoints.keep(learned.state(number + 1))
-        health.watch(number, step.loss, learned.images, step.maps)
-        progress.advance(note=f"loss {step.loss / len(real.present):.4g} a class")
+    done = state.step
+    try:
+        for number in range(state.step, config.iterations):
+            step = objective.step(learned.images, number)
+            done = 0  # between two steps
+            learned.follow(step, number)
+            done = number + 1
+            if checkpoints.due or (done == config.iterations and checkpoints.begun):
+                checkpoints.keep(learned.state(done))
+            health.watch(number, step.loss, learned.images, step.maps)
+            progress.advance(note=f"loss {step.loss / len(real.present):.4g} a class")
+    except KeyboardInterrupt:
+        if done > state.step and checkpoints.store is not None:
+            checkpoints.keep(learned.state(done))
+        raise
     # Class by class, since a product of more rows may round otherwise.
     images = torch.stack([real.normalisation.inverse(own) for own in learned.result()])
     if not images.isfinite().all():

@@ -64,6 +64,18 @@ def test_a_run_broken_off_goes_on_to_the_very_same_images(
     assert counted.made == 4 and torch.equal(resumed.images, whole.images)
 
 
+def test_ctrl_c_keeps_all_steps_but_the_one_in_hand(digits, make, tmp_path):
+    store, real = Store(tmp_path), digits.train.only([1, 4])
+    settings = {"iterations": 9, "schedule": "linear", "averaged": 0.5}
+    for steps in (4, 7):
+        with pytest.raises(KeyboardInterrupt):
+            make("datadam", real, 2, store=store, progress=Broken(steps), **settings)
+    counted = Counted()
+    resumed = make("datadam", real, 2, store=store, progress=counted, **settings)
+    whole = make("datadam", real, 2, **settings)
+    assert counted.made == 2 and torch.equal(resumed.images, whole.images)
+
+
 def test_what_a_set_took_counts_from_its_first_step(digits, make, tmp_path, often, monkeypatch):
     """A run that is broken off, and one that goes on from fewer steps."""
     store, real = Store(tmp_path), digits.train.only([2, 5])
