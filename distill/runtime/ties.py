@@ -87,7 +87,8 @@ class Ties:
         if word == "end":  # of rank 0, which has said why
             self._end(Reason(None, int(text)))
         elif word == "error":
-            self._end(Reason(f"rank {rank}: {text}", 2))
+            own = text if "rank" in text else f"rank {rank}: {text}"  # most say it themselves
+            self._end(Reason(own, 2))
         elif word == INTERRUPTED.decode():
             threading.Timer(
                 2.0, self._end, [Reason(f"rank {rank} was interrupted; {AGAIN}", 2)]
