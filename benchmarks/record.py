@@ -9,7 +9,6 @@ import functools
 import importlib
 import json
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +19,7 @@ import pydantic
 from benchmarks.schema import Cost, Provenance, SetUsed
 from distill.runtime import identity, reading, registry
 from distill.runtime.files import write_atomically
-from distill.runtime.mistake import Mistake
+from distill.runtime.mistake import Mistake, complain
 
 RESULTS = Path(__file__).parent.parent / "results"
 """The committed results, when the suite is used from its repository."""
@@ -185,11 +184,6 @@ def read_one(path: Path) -> Record:
 
 def _refused(path: Path, why: str) -> Mistake:
     return Mistake(f"{path} is not a record to build on ({why}); remove it and run its command")
-
-
-def complain(line: str) -> None:
-    """Say a line on stderr."""
-    print(line, file=sys.stderr)
 
 
 def read(folders: Sequence[Path], *, say: Callable[[str], None] = complain) -> list[Record]:

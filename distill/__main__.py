@@ -123,7 +123,8 @@ def prepare(command: Distill, flags: list[str]) -> tuple["Plan", "Source"]:
     require_ipc(data.train, command.ipc)
     if ranks.leading():
         disk.require(command.out.parent, plan, data.train)
-    ranks.join(ranks.agreement(command, flags, compute, **{"the images": data.train.digest()}))
+    images = {"the images": data.train.digest() if ranks.world() > 1 else ""}
+    ranks.join(ranks.agreement(command, flags, compute, **images))
     real = whitened(data).train if command.zca else data.train
     return plan, Source(real, compute, name(command.out))
 

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -62,6 +62,25 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
     finally:
         if temporary is not None:
             _forget(temporary)
+
+
+def set_aside(path: Path, reason: Exception, say: Callable[[str], None]) -> None:
+    """Give a damaged file another name, so that it is made again, and say so in one line.
+
+    Raises:
+        Mistake: it cannot be renamed.
+    """
+    aside = path.with_suffix(".damaged")
+    try:
+        path.replace(aside)
+    except FileNotFoundError:
+        return  # another process was quicker
+    except OSError as error:
+        raise Mistake(
+            f"{path} is not what it should be ({reason}) and cannot be set aside as {aside} "
+            f"({error.strerror}); delete it"
+        ) from error
+    say(f"warning: {path} is not what it should be ({reason}); set aside as {aside}")
 
 
 def require_writable(folder: Path) -> None:

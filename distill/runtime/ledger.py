@@ -3,19 +3,13 @@
 import contextlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from distill.runtime import identity, locks, reading
 from distill.runtime.files import write_atomically
-from distill.runtime.mistake import Mistake
-
-
-def complain(line: str) -> None:
-    """Say a line on stderr."""
-    print(line, file=sys.stderr)
+from distill.runtime.mistake import Mistake, complain
 
 
 class Ledger:

@@ -19,6 +19,11 @@ def short(value: object, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
+def complain(line: str) -> None:
+    """Say a line on stderr."""
+    print(line, file=sys.stderr)
+
+
 def unknown(what: str, given: str, accepted: Iterable[str]) -> Mistake:
     """The `Mistake` for a name that is not in the list `accepted`, naming the nearest ones."""
     accepted = list(accepted)

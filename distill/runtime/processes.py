@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch import multiprocessing as processes
 
+from distill.runtime.environment import variables
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Forward
 
@@ -92,17 +93,12 @@ def _surroundings() -> Iterator[None]:
     A Ctrl-C that comes meanwhile reaches this process afterwards.
     """
     own = {"OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
-    before = {name: os.environ.get(name) for name in own}
     resource_tracker.ensure_running()  # it would undo the mask
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    os.environ.update(own)
     try:
-        yield
+        with variables(own):
+            yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from distill.runtime import marks
+from distill.runtime.environment import variables
 
 NAME = "distill."
 SOCKETS = 103 - len("/listener-12345678")
@@ -34,25 +35,21 @@ def own() -> Iterator[None]:
     Where none can be made they lie where they would.
     """
     global _folder
-    variables = {name: os.environ.get(name) for name in ("TMPDIR", LASTING)}
-    before = tempfile.tempdir
+    before, given = tempfile.tempdir, {}
     with contextlib.suppress(OSError):
         _folder = _made()
-        os.environ[LASTING] = str(lasting())
-        os.environ["TMPDIR"] = tempfile.tempdir = str(_folder)
+        given = {LASTING: str(lasting()), "TMPDIR": str(_folder)}
+        tempfile.tempdir = str(_folder)
     # multiprocessing would make a folder in ours, and miss it when the process ends.
     settings = multiprocessing.process.current_process()._config
     sockets = settings.get("tempdir")
     settings["tempdir"] = sockets or (None if _folder is None else str(_folder))
     try:
-        yield
+        with variables(given):
+            yield
     finally:
         settings["tempdir"] = sockets
         tempfile.tempdir = before
-        for name, value in variables.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
         remove()
         _folder = None
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from distill.runtime import identity, reading
-from distill.runtime.files import write_atomically
+from distill.runtime.files import set_aside, write_atomically
 from distill.runtime.mistake import Mistake
 
 Tensors = dict[str, Tensor]
@@ -119,21 +119,8 @@ class Store:
         except Mistake:
             raise
         except ValueError as error:
-            self._set_aside(path, error)
+            set_aside(path, error, self.say)
             return None
-
-    def _set_aside(self, path: Path, reason: ValueError) -> None:
-        aside = path.with_suffix(".damaged")
-        try:
-            path.replace(aside)
-        except FileNotFoundError:
-            return  # another process was quicker
-        except OSError as error:
-            raise Mistake(
-                f"{path} is not what it should be ({reason}) and cannot be set aside as {aside} "
-                f"({error.strerror}); delete it"
-            ) from error
-        self.say(f"warning: {path} is not what it should be ({reason}); set aside as {aside}")
 
     def put(
         self,

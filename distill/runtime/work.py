@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.runtime import identity, locks, reading
-from distill.runtime.files import write_atomically
-from distill.runtime.mistake import Mistake
+from distill.runtime.files import set_aside, write_atomically
 
 ROOMS = ("distill", "downstream", "benchmarks")
 LIBRARIES = ("torch", "avalanche-lib", "numpy")
@@ -70,21 +69,8 @@ class Work:
             return None
         except (OSError, ValueError, RecursionError) as error:
             reading.require_lasting(path, error)
-            self._set_aside(path, error)
+            set_aside(path, error, self.say)
             return None
-
-    def _set_aside(self, path: Path, reason: Exception) -> None:
-        aside = path.with_suffix(".damaged")
-        try:
-            path.replace(aside)
-        except FileNotFoundError:
-            return  # another process was quicker
-        except OSError as error:
-            raise Mistake(
-                f"{path} is not what it should be ({reason}) and cannot be set aside as {aside} "
-                f"({error.strerror}); delete it"
-            ) from error
-        self.say(f"warning: {path} is not what it should be ({reason}); set aside as {aside}")
 
     def put(self, name: str, facts: identity.Facts, value: Any) -> None:
         """Keep a finished result: numbers, texts, None, lists, and mappings with texts as keys.

@@ -24,6 +24,7 @@ import requests
 from nni.experiment import launcher, rest
 
 from distill.runtime import ending, marks
+from distill.runtime.environment import variables
 from distill.runtime.mistake import Mistake
 
 LOOPBACK = "127.0.0.1"
@@ -212,15 +213,8 @@ def _surroundings(server: Server) -> Iterator[None]:
     direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "localhost", LOOPBACK]))
     options = f'{os.environ.get("NODE_OPTIONS", "")} --require "{quoted}"'.strip()
     own = {"NODE_OPTIONS": options, "NO_PROXY": direct, "no_proxy": direct}
-    before = {name: os.environ.get(name) for name in own}
-    os.environ.update(own)
-    try:
+    with variables(own):
         yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager
