@@ -1,7 +1,9 @@
 """What the tests share: the embedded digits, and small settings so that all is the real thing."""
 
 import dataclasses
+import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -34,6 +36,23 @@ def one_thread():
 @pytest.fixture(scope="session")
 def digits() -> Data:
     return datasets.load("digits", root=Path("nowhere")).normalised_by(Normalisation.fixed(1))
+
+
+ROOT = Path(__file__).parent.parent
+
+
+def started(line, **given):
+    """A command on its way, one thread, that hears Ctrl-C, leader of a session of its own."""
+    usual = {
+        "cwd": ROOT,
+        "env": {**os.environ, "OMP_NUM_THREADS": "1"},
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+        "start_new_session": True,
+        "preexec_fn": hear_ctrl_c,
+    }
+    return subprocess.Popen(line, **usual | given)
 
 
 def hear_ctrl_c():

@@ -18,7 +18,7 @@ from distill.runtime import compute, ending, scratch
 from distill.runtime.early import LINE
 from distill.runtime.mistake import Mistake, one_line
 
-from conftest import eventually, hear_ctrl_c, of_session
+from conftest import eventually, of_session, started
 
 ROOT = Path(__file__).parent.parent
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -41,16 +41,7 @@ class Command:
 
     def __init__(self, folder, *args, **given):
         self.temporary, self.out = Path(tempfile.gettempdir()), folder / "out"
-        self.process = subprocess.Popen(
-            [sys.executable, *args],
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            **{"preexec_fn": hear_ctrl_c} | given,
-        )
+        self.process = started([sys.executable, *args], **given)
 
     def end(self, number, *, when, code=None, says=LINE, soon=SOON):
         """Tell it to end when `when()`; it ends soon, in one line, and leaves nothing."""

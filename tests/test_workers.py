@@ -20,7 +20,7 @@ from distill.runtime.progress import Forward, Progress, Together, part
 from distill.runtime.work import Kept, Work
 from distill.runtime.workers import Workers
 
-from conftest import eventually, hear_ctrl_c, of_session
+from conftest import eventually, of_session, started
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
@@ -271,16 +271,7 @@ with one_line(), opened() as pool:
 )
 def test_no_process_is_left_after_a_signal(number, after):
     """While they start, or work. Ctrl-C goes to the whole group, the others to the parent alone."""
-    command = subprocess.Popen(
-        [sys.executable, "-c", SLEEPERS],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=hear_ctrl_c,
-    )
+    command = started([sys.executable, "-c", SLEEPERS])
     assert command.stdout.readline() == "ready\n"
     # The command, Python's tracker, two processes
     assert eventually(lambda: len(of_session(command.pid)) == 4)

@@ -12,14 +12,13 @@ from pathlib import Path
 
 from distill.synthetic import SyntheticSet
 
-from conftest import eventually, hear_ctrl_c, of_session
+from conftest import ROOT, eventually, of_session, started
 
 SIGNALS = {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}
 """How a command ends that gets one."""
 MOST = 120.0
 """Seconds after which a command that does not end counts as hanging."""
 SCRIPT = Path(__file__).with_name("interrupted.py")
-ROOT = Path(__file__).parent.parent.parent
 
 SHORT = "--method.networks 3 --method.real-batch 20 --method.network convnet-d2-w8"
 
@@ -31,12 +30,11 @@ class Command:
     module: str
     args: str
 
-    def line(self, out: Path, *, where: str = "-", counter: Path | None = None) -> list[str]:
+    def line(self, out: Path, *, where: str = "-") -> list[str]:
         """With its results below the folder `out`."""
         target = out / "set.safetensors" if self.module == "distill" else out
-        counter = counter or out.with_suffix(".steps")
         args = [*self.args.split(), "--out", str(target)]
-        return [sys.executable, str(SCRIPT), str(counter), where, self.module, *args]
+        return [sys.executable, str(SCRIPT), str(_counter(out)), where, self.module, *args]
 
     def results(self, out: Path) -> object:
         """What must be equal, bit for bit, however often the command was broken off."""
@@ -70,26 +68,17 @@ COMMANDS = {
 }
 
 
-def run(line: list[str], **given: object) -> tuple[int, str]:
+def run(line: list[str]) -> tuple[int, str]:
     """The exit code of a command, and what it said on stderr."""
-    with start(line, **given) as process:
+    with start(line) as process:
         _, said = process.communicate(timeout=MOST)
     return process.returncode, said
 
 
-def start(line: list[str], **given: object) -> subprocess.Popen:
-    """A command on its way, one thread, leader of a session of its own."""
-    return subprocess.Popen(
-        line,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=hear_ctrl_c,
-        **given,
-    )
+def start(line: list[str]) -> subprocess.Popen:
+    """As `conftest.started`, with this very code."""
+    surroundings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return started(line, env=surroundings, stdout=subprocess.DEVNULL)
 
 
 def broken_off(line: list[str], name: str, after: float) -> tuple[int, str]:
@@ -136,8 +125,11 @@ def lost(before: dict[Path, int], after: dict[Path, int]) -> int:
 
 def steps(out: Path) -> int:
     """Done by all runs with that folder."""
-    counter = out.with_suffix(".steps")
-    return counter.stat().st_size if counter.exists() else 0
+    return _counter(out).stat().st_size if _counter(out).exists() else 0
+
+
+def _counter(out: Path) -> Path:
+    return out.with_suffix(".steps")
 
 
 def moments(seed: str, seconds: float) -> float:
