@@ -28,8 +28,8 @@ PATIENCE = 20.0
 """Seconds that a host may be silent."""
 
 
-def fetch(url: str, path: Path, *, sha256: str, most: int = MOST) -> None:
-    """Download the file of that digest.
+def fetch(url: str, path: Path, *, sha256: str = "", md5: str = "", most: int = MOST) -> None:
+    """Download the file of that digest: sha256, or md5 where its authors publish no other.
 
     Raises:
         OSError: the host cannot be reached, or breaks off.
@@ -45,13 +45,20 @@ def fetch(url: str, path: Path, *, sha256: str, most: int = MOST) -> None:
                 write(chunk)
     except http.client.HTTPException as error:
         raise OSError(f"{url} breaks off") from error
-    require(path, sha256=sha256, what=f"what {url} sends", mend="nothing was kept")
+    what, mend = f"what {url} sends", "nothing was kept"
+    require(path, sha256=sha256, md5=md5, what=what, mend=mend, most=most)
 
 
 def require(
-    path: Path, *, sha256: str, what: str = "", mend: str = "delete it and run again"
+    path: Path,
+    *,
+    sha256: str = "",
+    md5: str = "",
+    what: str = "",
+    mend: str = "delete it and run again",
+    most: int = MOST,
 ) -> None:
-    """Check the digest of a file.
+    """Check the digest of a file: sha256, or md5 where its authors publish no other.
 
     Args:
         what: it is, where that is not its path. mend: what is to be done about another.
@@ -59,14 +66,15 @@ def require(
     Raises:
         Mistake: it has another, or cannot be read.
     """
+    kind, known = ("sha256", sha256) if sha256 else ("md5", md5)
     try:
-        reading.require_plain(path, most=MOST)
+        reading.require_plain(path, most=most)
         with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            own = hashlib.file_digest(file, kind).hexdigest()
     except OSError as error:
         raise Mistake(f"cannot read {path}: {error.strerror}; {mend}") from error
-    if digest != sha256:
-        raise Mistake(f"{what or path} has sha256 {digest[:12]}..., not {sha256[:12]}...: {mend}")
+    if own != known:
+        raise Mistake(f"{what or path} has {kind} {own[:12]}..., not {known[:12]}...: {mend}")
 
 
 def unpack(archive: Path, folder: Path, *, names: Sequence[str], most: int = MOST) -> None:
@@ -121,12 +129,13 @@ def scratch(folder: Path) -> Iterator[Path]:
 
 
 def settle(made: Path, folder: Path) -> None:
-    """Give a finished folder its name; another process may have been quicker.
+    """Give a finished folder or file its name; another process may have been quicker.
 
     Raises:
         Mistake: it cannot be renamed.
     """
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         made.rename(folder)
     except OSError as error:
         if not folder.is_dir():

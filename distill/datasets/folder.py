@@ -55,15 +55,22 @@ def read(root: Path, about: About) -> Data:
             f"{root}/train and {root}/{test} differ in class '{min(strangers)}'; give both the "
             "same class folders"
         )
-    size, named = about.shape[-1], dataclasses.replace(about, classes=tuple(classes))
-    halves = []
-    for half in ("train", test):
-        paths = [(p, label) for label, c in enumerate(classes) for p in _files(root / half / c)]
-        with _no_warning_ignored(), ThreadPoolExecutor(8) as pool:
-            images = list(pool.map(lambda item: _decode(item[0], size), paths))
-        labels = torch.tensor([label for _, label in paths])
-        halves.append(ImageSet.sorted(named, torch.stack(images), labels))
-    return Data(*halves)
+    named = dataclasses.replace(about, classes=tuple(classes))
+    return Data(*(pictures(root / half, named) for half in ("train", test)))
+
+
+def pictures(root: Path, about: About) -> ImageSet:
+    """Decode `root`/<class>/* for every class of `about`, in the order of their files' names.
+
+    Raises:
+        Mistake: a class folder is missing, holds no picture, or a file in it is no picture.
+    """
+    size = about.shape[-1]
+    paths = [(p, label) for label, c in enumerate(about.classes) for p in _files(root / c)]
+    with _no_warning_ignored(), ThreadPoolExecutor(8) as pool:
+        images = list(pool.map(lambda item: _decode(item[0], size), paths))
+    labels = torch.tensor([label for _, label in paths])
+    return ImageSet.sorted(about, torch.stack(images), labels)
 
 
 def _entries(folder: Path) -> list[Path]:
