@@ -23,18 +23,22 @@ from distill.runtime.mistake import Mistake
 from distill.runtime.slices import Slices
 
 
-def write(path: Path, about: About, classes: Iterable[tuple[int, Tensor]]) -> None:
+def write(
+    path: Path, about: About, classes: Iterable[tuple[int, Tensor]], *, made_of: str = ""
+) -> None:
     """Write images class by class into one file, whole or not at all.
 
     Args:
         about: the facts of the dataset, its shape and classes among them.
         classes: class ids, ascending, each with its uint8 images [n, C, H, W]. One class is in
             memory at a time; a class of black images takes no space on most disks.
+        made_of: a word that says of what they were made, which `MappedImages.made_of` has.
 
     Raises:
         Mistake: the folder cannot be written to, or the disk is full.
     """
-    slices.write(path, classes, shape=about.shape, facts=_facts(about))
+    facts = _facts(about) | ({"made of": made_of} if made_of else {})
+    slices.write(path, classes, shape=about.shape, facts=facts)
 
 
 def load(path: Path, about: About) -> "MappedImages":
@@ -94,6 +98,11 @@ class MappedImages(ImageSet):
     def present(self) -> list[int]:
         """The class ids that occur, ascending."""
         return [label for label, rows in self.rows.items() if rows]
+
+    @property
+    def made_of(self) -> str:
+        """What the file says of what its images were made of; "" if nothing."""
+        return self.file.facts.get("made of", "")
 
     @functools.cached_property
     def images(self) -> Tensor:

@@ -1,8 +1,9 @@
 """Archives from elsewhere: whole and right, or not at all.
 
 They are fetched and unpacked in a temporary folder, which gets its name when all in it is right.
-What is in an archive never says where it goes: plain files are asked for by name and put into one
-folder, and their sizes are bounded while they are read.
+Nothing is written outside that folder: plain files are asked for by name, or a whole tree of them
+is unpacked that holds no links and no name that leads out of it. Sizes are bounded while they are
+read.
 """
 
 import contextlib
@@ -19,13 +20,15 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from distill.runtime import marks, reading
-from distill.runtime.mistake import Mistake
+from distill.runtime.mistake import Mistake, short
 
 MOST = 2**30
 """Bytes of an archive, and of all that is unpacked from it."""
 CHUNK = 2**20
 PATIENCE = 20.0
 """Seconds that a host may be silent."""
+PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
+"""The kinds of a plain file in a tar file."""
 
 
 def fetch(url: str, path: Path, *, sha256: str = "", md5: str = "", most: int = MOST) -> None:
@@ -87,23 +90,64 @@ def unpack(archive: Path, folder: Path, *, names: Sequence[str], most: int = MOS
         Mistake: they cannot be written.
     """
     lacking, left = set(names), most
-    try:
-        with gzip.open(archive) as content, _opened(_Bounded(content, most)) as tar:
-            for member in tar:
-                if member.name not in lacking or member.type not in (tarfile.REGTYPE, b"\0"):
-                    continue
-                left -= member.size
-                if left < 0:
-                    raise ValueError(f"{member.name} is larger than it can be")
-                lacking.discard(member.name)
-                source = tar.extractfile(member)
-                with _written(folder / PurePosixPath(member.name).name) as write:
-                    while chunk := source.read(CHUNK):
-                        write(chunk)
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise ValueError(f"it cannot be unpacked: {error}") from error
+    with _tar(archive, most) as tar:
+        for member in tar:
+            if member.name not in lacking or member.type not in PLAIN:
+                continue
+            left = _left(left, member)
+            lacking.discard(member.name)
+            _copy(tar, member, folder / PurePosixPath(member.name).name)
     if lacking:
         raise ValueError(f"it lacks {min(lacking)}")
+
+
+def unpack_tree(archive: Path, folder: Path, *, most: int = MOST) -> None:
+    """Write all plain files of a gzipped tar file into `folder`, by their names in it.
+
+    Hidden files are passed over.
+
+    Raises:
+        ValueError: it is no such archive, holds a link, a device, a name twice or one that leads
+            out of it, or would take more than `most` bytes.
+        Mistake: they cannot be written.
+    """
+    left, names = most, set[PurePosixPath]()
+    with _tar(archive, most) as tar:
+        for member in tar:
+            name = inner(member.name)
+            if member.type == tarfile.DIRTYPE or hidden(name):
+                continue
+            if member.type not in PLAIN:
+                raise ValueError(f"{name} is a link or a device")
+            if name in names:
+                raise ValueError(f"it holds {name} twice")
+            names.add(name)
+            left = _left(left, member)
+            path = folder / name
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise _unwritten(path, error) from error
+            _copy(tar, member, path)
+
+
+def inner(name: str) -> PurePosixPath:
+    """The name of a file in an archive, from where the archive is unpacked.
+
+    Raises:
+        ValueError: it leads elsewhere, or is no text.
+    """
+    path = PurePosixPath(name)
+    if not name.isprintable():
+        raise ValueError(f"it holds {short(repr(name))}, a name that is no text")
+    if path.is_absolute() or ".." in path.parts or "\\" in name:
+        raise ValueError(f"it holds {short(repr(name))}, a name that leads out of it")
+    return path
+
+
+def hidden(name: PurePosixPath) -> bool:
+    """Whether a file is hidden, or what a Mac puts into archives besides the files."""
+    return name.parts[:1] == ("__MACOSX",) or any(part.startswith(".") for part in name.parts)
 
 
 @contextlib.contextmanager
@@ -168,12 +212,35 @@ def _unwritten(path: Path, error: OSError) -> Mistake:
 
 
 @contextlib.contextmanager
-def _opened(content: "_Bounded") -> Iterator[tarfile.TarFile]:
-    """A tar file that is read to its end, where the checksum of what is packed stands."""
-    with tarfile.open(fileobj=content, mode="r|") as tar:
-        yield tar
-    while content.read(CHUNK):
-        pass
+def _tar(archive: Path, most: int) -> Iterator[tarfile.TarFile]:
+    """A gzipped tar file that is read to its end, where the checksum of what is packed stands.
+
+    Raises:
+        ValueError: it is none, or holds more than `most` bytes.
+    """
+    try:
+        with gzip.open(archive) as file:
+            content = _Bounded(file, most)
+            with tarfile.open(fileobj=content, mode="r|") as tar:
+                yield tar
+            while content.read(CHUNK):
+                pass
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise ValueError(f"it cannot be unpacked: {error}") from error
+
+
+def _left(left: int, member: tarfile.TarInfo) -> int:
+    """How many of the bytes that are `left` a file leaves."""
+    if member.size > left:
+        raise ValueError(f"{member.name} is larger than it can be")
+    return left - member.size
+
+
+def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    source = tar.extractfile(member)
+    with _written(path) as write:
+        while chunk := source.read(CHUNK):
+            write(chunk)
 
 
 class _Bounded:
