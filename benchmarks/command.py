@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distill.runtime import identity, ranks
+from distill.runtime import identity, origin, ranks
 
 if TYPE_CHECKING:
     from benchmarks.record import Record
@@ -47,9 +47,8 @@ def load(command: Any, flags: Sequence[str] = ()) -> tuple["Data", "Compute"]:
     from distill.runtime.compute import Compute
     from distill.runtime.files import require_writable
     from distill.runtime.mistake import unknown
-    from distill.runtime.work import code
 
-    code()  # what is edited from now on is not what runs
+    origin.ours()  # what is edited from now on is not what runs
     compute = Compute.of(
         command.device,
         about(command).shape,

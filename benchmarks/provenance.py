@@ -5,7 +5,6 @@ import os
 import platform
 import resource
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -15,19 +14,19 @@ from pathlib import Path
 import torch
 
 from benchmarks.schema import Cost, Hardware, Provenance
+from distill.runtime import origin
 
-PACKAGES = ("distill", "downstream", "benchmarks")
 LIBRARIES = ("torch", "torchvision", "avalanche-lib", "nni", "numpy", "safetensors", "scikit-learn")
 
 
 def provenance(module: str, args: Sequence[str], device: torch.device) -> Provenance:
     """Of a run that is about to begin."""
-    commit, clean = _code()
+    ours = origin.ours()
     return Provenance(
         command=shlex.join(["python", "-m", module, *args]),
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        commit=commit,
-        clean=clean,
+        commit=ours.commit,
+        clean=ours.committed,
         python=platform.python_version(),
         versions={name: _installed(name) for name in LIBRARIES},
         hardware=_hardware(device),
@@ -39,30 +38,6 @@ def _installed(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _code() -> tuple[str | None, bool | None]:
-    """The commit of this project's own repository, and whether the code is as committed."""
-    here = Path(__file__).resolve().parent.parent
-    # In a hook of another repository these would name that one.
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-
-    def git(*args: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", *args], cwd=here, env=ours, capture_output=True, text=True
-            )
-        except OSError:
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    top = git("rev-parse", "--show-toplevel")
-    if top is None or Path(top).resolve() != here:
-        return None, None  # installed, or inside another project's repository
-    changes = git("status", "--porcelain", "--untracked-files=no", "--", *PACKAGES)
-    # Also files that git is told to ignore: Python does not.
-    strangers = git("ls-files", "--others", "--", *(f"{package}/*.py" for package in PACKAGES))
-    return git("rev-parse", "HEAD"), changes == "" and strangers == ""
 
 
 def _hardware(device: torch.device) -> Hardware:

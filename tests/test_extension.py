@@ -16,7 +16,7 @@ from benchmarks.continual import __main__ as continual
 from benchmarks.record import RESULTS, read
 from benchmarks.tables import Tables
 from distill import __main__ as distill_command
-from distill.runtime import registry
+from distill.runtime import origin, registry
 from distill.runtime.mistake import Mistake
 from distill.synthetic import SyntheticSet
 
@@ -298,7 +298,7 @@ def test_what_was_added_is_gone_afterwards(add):
 def test_a_kind_of_experiment_is_one_folder(add, tmp_path, monkeypatch, capsys):
     add("distill.datasets", "mydata", DATASET)
     add("benchmarks", "mykind", KIND)
-    monkeypatch.setattr("benchmarks.provenance._code", lambda: ("a" * 40, True))
+    monkeypatch.setattr(origin, "_known", origin.Origin("0" * 12, "a" * 40, True))
     results = tmp_path / "results"
     results.mkdir()
     shutil.copy(RESULTS / "reported.csv", results)

@@ -8,8 +8,11 @@ import threading
 
 import pytest
 
+from distill.runtime import ledger as ledgers
+from distill.runtime import origin
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake
+from distill.runtime.origin import Origin
 
 
 def row(network, status="trained"):
@@ -80,6 +83,27 @@ def test_a_flipped_digit_costs_that_trial_alone(ledger, line, kept):
     lines[line] = lines[line].replace(b"0", b"9", 1)
     ledger.path.write_bytes(b"".join(lines))
     assert f"line {line + 1}: its digest does not fit" in mended(ledger, kept)
+
+
+def test_a_row_of_other_uncommitted_code_is_passed_over_and_outlives_damage(ledger, monkeypatch):
+    monkeypatch.setattr(origin, "_known", Origin("edited", None, False))
+    ledger.add(row("a"))
+    monkeypatch.setattr(origin, "_known", Origin("as committed", None, True))
+    reopened = again(ledger)
+    assert reopened.rows == {} and not reopened.finished("a")
+    reopened.add(row("b"))
+    ledger.path.write_bytes(b"?\n" + ledger.path.read_bytes())
+    assert "its 2 whole trials kept" in mended(ledger, ["b"])
+    monkeypatch.setattr(origin, "_known", Origin("edited", None, False))
+    assert again(ledger).rows == {name: row(name) for name in "abc"}
+
+
+def test_a_row_that_names_no_code_is_taken(ledger):
+    """Earlier versions wrote such."""
+    first = {"identity": ledger.facts}
+    lines = [ledgers._line(content, ledger.key) for content in (first, row("a"))]
+    ledger.path.write_bytes(b"".join(lines))
+    assert again(ledger).rows == {"a": row("a")}
 
 
 def test_a_ledger_of_other_trials_under_this_name_is_set_aside(ledger, tmp_path):

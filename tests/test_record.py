@@ -22,7 +22,7 @@ from benchmarks.nas import __main__ as nas
 from benchmarks.record import Expired, Record, read, read_one
 from benchmarks.schema import Making
 from distill.recipes import Recipe
-from distill.runtime import identity, registry
+from distill.runtime import identity, origin, registry
 from distill.runtime.flags import cli, parse
 from distill.runtime.mistake import Mistake
 from downstream.continual.metrics import OrderResult
@@ -398,15 +398,15 @@ def tree(tmp_path, monkeypatch):
     for room in ("distill", "downstream", "benchmarks", "results"):
         (here / room).mkdir(parents=True)
         (here / room / "code.py").write_text("x = 1\n")
-    monkeypatch.setattr(
-        benchmarks.provenance, "__file__", str(here / "benchmarks" / "provenance.py")
-    )
+    monkeypatch.setattr(origin, "__file__", str(here / "distill" / "runtime" / "origin.py"))
+    monkeypatch.setattr(origin, "_known", None)
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
     return here
 
 
 def code():
+    origin._known = None
     begun = benchmarks.provenance.provenance("benchmarks.x", ["--a", "b c"], torch.device("cpu"))
     assert begun.command == "python -m benchmarks.x --a 'b c'"
     return begun.commit, begun.clean

@@ -10,8 +10,9 @@ import torch
 
 from distill.methods import herding, random
 from distill.plan import Plan, distill
-from distill.runtime import store
+from distill.runtime import origin, store
 from distill.runtime.mistake import Mistake
+from distill.runtime.origin import Origin
 from distill.runtime.store import Store
 from distill.synthetic import SyntheticSet
 
@@ -136,6 +137,37 @@ def test_a_raised_version_expires_what_it_made_and_nothing_else(kept, part, monk
     monkeypatch.setattr(random, "VERSION", random.VERSION - 1)
     distill(plans[0], part, store=kept)
     assert len(files(kept)) == len(before) + 2
+
+
+def test_a_piece_of_other_uncommitted_code_is_made_anew(tmp_path, part, said, monkeypatch):
+    plan, folder = Plan("random", random.Config(), 2), Store(tmp_path, said.append)
+    right = distill(plan, part).digest()
+    with monkeypatch.context() as patch:
+        patch.setattr(origin, "_known", Origin("edited", None, False))
+        given = random.distill
+        patch.setattr(random, "distill", lambda *args, **more: given(*args, **more).flip(-1))
+        wrong = distill(plan, part, store=folder).digest()
+    assert wrong != right
+    monkeypatch.setattr(origin, "_known", Origin("as committed", None, True))
+    assert distill(plan, part, store=folder).digest() == right
+    assert len(files(folder)) == 2 and not said and not files(folder, "*.damaged")
+    before = [path.stat().st_mtime_ns for path in files(folder)]
+    for other in (Origin("edited", None, False), Origin("a later commit", None, True)):
+        monkeypatch.setattr(origin, "_known", other)
+        assert distill(plan, part, store=folder).digest() == right
+    assert [path.stat().st_mtime_ns for path in files(folder)] == before
+
+
+def test_a_piece_that_names_no_code_is_taken(kept, part, monkeypatch):
+    """Earlier versions wrote such."""
+    for path in files(kept):
+        tensors, held = store.read(path)
+        assert held.pop("code") == origin.ours().label()
+        store.write(path, tensors, held)
+    before = [path.stat().st_mtime_ns for path in files(kept)]
+    monkeypatch.setattr(origin, "_known", Origin("as committed", None, True))
+    distill(Plan("random", random.Config(), 2), part, store=kept)
+    assert [path.stat().st_mtime_ns for path in files(kept)] == before
 
 
 def test_a_store_that_cannot_be_a_folder_is_a_mistake(tmp_path, part):

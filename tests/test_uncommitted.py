@@ -1,20 +1,33 @@
-"""Which code a record names, and what becomes of one made from code that nobody has committed."""
+"""Which code a record names, and what becomes of what code made that nobody has committed."""
 
 import dataclasses
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import benchmarks.provenance
 from benchmarks import command, tables
-from benchmarks.record import RESULTS
+from benchmarks.nas import truth
+from benchmarks.record import RESULTS, read
 from benchmarks.tables import Tables
+from distill.methods import random
+from distill.plan import Plan, distill
+from distill.runtime import origin
+from distill.runtime.mistake import Mistake
+from distill.runtime.origin import Origin
+from distill.runtime.progress import Progress
+from distill.runtime.seeding import derive
+from distill.runtime.workers import Workers
 
-from records import continual_record
+from records import continual_record, nas_record
 
+ROOT = Path(__file__).parent.parent
 PAGE = "continual-digits-2-steps-retrain"
 
 
@@ -41,12 +54,14 @@ def suite(tmp_path, monkeypatch):
     for room in ("distill", "downstream", "benchmarks", "results"):
         (here / room / "deep").mkdir(parents=True)
         (here / room / "deep" / "code.py").write_text("x = 1\n")
-    place = here / "benchmarks" / "provenance.py"
-    monkeypatch.setattr(benchmarks.provenance, "__file__", str(place))
+    monkeypatch.setattr(origin, "__file__", str(here / "distill" / "runtime" / "origin.py"))
+    monkeypatch.setattr(origin, "_known", None)
     return here
 
 
 def code():
+    """Of a process that starts now."""
+    origin._known = None
     begun = benchmarks.provenance.provenance("benchmarks.x", [], torch.device("cpu"))
     return begun.commit, begun.clean
 
@@ -146,3 +161,166 @@ def test_a_run_of_uncommitted_code_is_shown_beside_the_others_and_marked(tmp_pat
     assert " dm " in own
     assert any(" random " in row for row in rows)
     assert "abcdef1+" in own, own
+
+
+# ------------------------------------------------------------------ what is kept
+
+
+@pytest.mark.parametrize(
+    ("ours", "label", "usable"),
+    [
+        (True, None, True),  # of an earlier version of the suite, which kept no label
+        (True, {"digest": "ours", "committed": False}, True),  # committed since
+        (True, {"digest": "another", "committed": True}, True),  # VERSIONs speak for it
+        (True, {"digest": "another", "committed": False}, False),
+        (True, {"digest": "another", "committed": None}, False),
+        (True, {}, False),
+        (True, "damage", False),
+        (False, {"digest": "another", "committed": True}, True),
+        (False, {"digest": "another", "committed": False}, False),
+        (False, {"digest": "another", "committed": None}, True),
+        (None, {"digest": "another", "committed": True}, True),
+        (None, {"digest": "another", "committed": False}, False),
+        (None, {"digest": "another", "committed": None}, True),  # of an earlier installed suite
+    ],
+)
+def test_what_uncommitted_code_made_is_used_by_the_same_code_alone(
+    ours, label, usable, monkeypatch
+):
+    monkeypatch.setattr(origin, "_known", Origin("ours", None, ours))
+    assert origin.usable(label) is usable
+
+
+def seen(shared, job, progress):
+    """What a process takes for its own code."""
+    return list(origin.ours())
+
+
+def test_a_process_of_workers_is_of_the_code_of_the_run(monkeypatch):
+    """It may have started after an edit."""
+    monkeypatch.setattr(origin, "_known", Origin("ours", None, False))
+    given = {"shape": (1, 8, 8), "device": torch.device("cpu"), "progress": Progress(), "given": 2}
+    with Workers(None, **given) as workers:
+        told = list(workers.run(seen, [0, 1], what="jobs", steps=1e9))
+    assert told == [["ours", None, False]] * 2
+
+
+@pytest.mark.parametrize("clean", [True, False, None])
+def test_no_ground_truth_of_uncommitted_code_comes_into_a_record_of_committed(
+    clean, tmp_path, monkeypatch
+):
+    record = nas_record()
+    whole = dataclasses.replace(record.cell, proxy="whole", making=None)
+    path = unclean(dataclasses.replace(record, cell=whole), clean).write(tmp_path)
+    wanted = SimpleNamespace(identity=lambda: record.protocol.truth)
+    scores = dict(zip(record.results.names, record.results.scores, strict=True))
+    monkeypatch.setattr(origin, "_known", Origin("ours", "a" * 40, True))
+    assert truth.known(wanted, None, [tmp_path]) == (scores if clean else {})
+    if not clean:
+        with pytest.raises(Mistake, match="not made from committed code.*leave --truth out"):
+            truth.known(wanted, path, [])
+    monkeypatch.setattr(origin, "_known", Origin("ours", "a" * 40, False))
+    assert truth.known(wanted, path, []) == scores
+
+
+EDIT = """
+_as_committed = distill
+
+
+def distill(*args, **given):
+    return _as_committed(*args, **given).flip(-1)
+"""
+
+
+class Checkout:
+    """This project in a repository of its own, where a file of code can be edited."""
+
+    def __init__(self, folder):
+        for room in ("distill", "downstream", "benchmarks"):
+            ignored = shutil.ignore_patterns("__pycache__", ".*")
+            shutil.copytree(ROOT / room, folder / room, ignore=ignored)
+        (folder / "results").mkdir()
+        shutil.copy(RESULTS / "reported.csv", folder / "results")
+        (folder / ".gitignore").write_text("__pycache__\n")
+        committed(folder)
+        self.folder, self.file = folder, folder / "distill" / "methods" / "random.py"
+        self.text = self.file.read_text()
+
+    def edit(self, more=EDIT):
+        self.file.write_text(self.text + more)
+
+    def commit(self):
+        git(self.folder, "commit", "--quiet", "-am", "more")
+
+    def python(self, *args):
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        line = [sys.executable, *args]
+        done = subprocess.run(line, cwd=self.folder, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path / "checkout")
+
+
+CLASSIFICATION = "--method random --ipc 1 --sets 1 --networks 1 --epochs 1 --network convnet-d2-w8"
+
+
+def test_a_record_of_committed_code_holds_no_set_of_uncommitted_code(checkout, digits):
+    def record():
+        checkout.python("-m", "benchmarks.classification", *CLASSIFICATION.split())
+        (written,) = read([checkout.folder / "runs" / "records"])
+        return written.provenance.clean, written.sets[0].digest
+
+    real = dataclasses.replace(digits.train, normalisation=digits.train.about.normalisation)
+    right = distill(Plan("random", random.Config(), 1, derive(0, "set", 0)), real).digest()
+    checkout.edit()
+    clean, digest = record()
+    assert clean is False and digest != right
+    checkout.edit("")
+    assert record() == (True, right)
+
+
+SET = """
+from pathlib import Path
+import distill
+real = distill.load_dataset("digits").train.only([3])
+small = distill.distill("random", real, ipc=1, store="sets")
+(path,) = Path("sets").iterdir()
+print(small.digest(), path.stat().st_mtime_ns)
+"""
+
+
+def test_a_set_of_uncommitted_code_is_still_there_when_that_was_committed(checkout):
+    checkout.edit()
+    made = checkout.python("-c", SET)
+    checkout.commit()
+    assert checkout.python("-c", SET) == made
+
+
+TRIAL = """
+import sys
+from pathlib import Path
+from distill.runtime.ledger import Ledger
+ledger = Ledger(Path("trials"), "digits", {"seed": 0})
+with ledger.held(print):
+    if not ledger.finished("a"):
+        ledger.add({"network": "a", "status": "trained", "accuracy": float(sys.argv[1])})
+print(ledger.finished("a")["accuracy"])
+"""
+
+
+def test_a_trial_of_uncommitted_code_is_made_again_by_committed_code(checkout):
+    def accuracy(now):
+        return float(checkout.python("-c", TRIAL, str(now)))
+
+    checkout.edit("# more\n")
+    assert (accuracy(1), accuracy(2)) == (1, 1), "the same code finds it"
+    checkout.edit("# even more\n")
+    assert (accuracy(3), accuracy(4)) == (3, 3), "another does not"
+    checkout.edit("")
+    assert (accuracy(5), accuracy(6)) == (5, 5)
+    checkout.edit("# something else\n")
+    assert accuracy(7) == 5, "trials of committed code are found by their VERSION"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.record import Record, read, read_one
+from distill.runtime import origin
 from distill.runtime.identity import first_difference
 from distill.runtime.mistake import Mistake
 
@@ -19,7 +20,7 @@ def known(
 
     Args:
         truth: how it has to have been made.
-        given: the record to take; if None, all in `folders` that fit.
+        given: the record to take; if None, all in `folders` that fit, of committed code.
 
     Raises:
         Mistake: the record given is none of the whole dataset, or made otherwise; a damaged record.
@@ -28,7 +29,8 @@ def known(
         records = [fitting(given, truth)]
     else:
         wanted = truth.identity()
-        records = [r for r in read(folders) if _is_whole(r) and made_as(r) == wanted]
+        fit = [r for r in read(folders) if _is_whole(r) and made_as(r) == wanted]
+        records = [r for r in fit if origin.trusted(r.provenance.clean)]
     accuracies: dict[str, float | None] = {}
     for record in records:
         accuracies |= dict(zip(record.results.names, record.results.scores, strict=True))
@@ -58,5 +60,10 @@ def fitting(path: Path, truth: "Settings") -> Record:
         raise Mistake(
             f"{path} is the ground truth of other trials ({difference}); leave --truth out to look "
             "for another or train anew"
+        )
+    if origin.ours().committed and not record.provenance.clean:
+        raise Mistake(
+            f"{path} was not made from committed code, and would stand in a record that is; leave "
+            "--truth out to train anew"
         )
     return record

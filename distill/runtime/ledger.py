@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from distill.runtime import identity, locks, reading
+from distill.runtime import identity, locks, origin, reading
 from distill.runtime.files import write_atomically
 from distill.runtime.mistake import Mistake, complain
 
@@ -18,7 +18,8 @@ class Ledger:
     The file's name holds the identity's key and its first line the identity, so trials under other
     data, seeds or training are never mixed up. Every line ends in a digest of itself and of the
     identity, so that none can stand in another ledger: a damaged line is left out, and its trial
-    made again. Only one process at a time holds a ledger.
+    made again. A row of other code that was not committed is passed over too, and stays. Only one
+    process at a time holds a ledger.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Ledger:
         self.key = identity.key("ledger", facts)
         self.path = folder / f"{name}-{self.key}.jsonl"
         self.rows: dict[str, dict[str, Any]] = {}
+        self._whole: list[bytes] = []
         self._end = 0
         self._damage = ""
+        origin.ours()  # what is edited from now on is not what makes trials
         self._read()
 
     def _read(self) -> None:
@@ -50,12 +53,17 @@ class Ledger:
         content = self._content()
         whole = content[: content.rfind(b"\n") + 1]  # a torn last line is a trial not finished
         self.rows.clear()
+        self._whole = []
         self._end, self._damage = len(whole), ""
         for number, line in enumerate(whole.split(b"\n")[:-1], 1):
             try:
                 row = _checked(line, self.key)
-                if row.keys() != {"identity"}:
-                    self.rows[row["network"]] = row
+                if row.keys() == {"identity"}:
+                    continue
+                network, usable = row["network"], origin.usable(row.pop("code", None))
+                self._whole.append(line + b"\n")
+                if usable:
+                    self.rows[network] = row
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 self._damage = self._damage or f"line {number}: {error}"
 
@@ -78,12 +86,13 @@ class Ledger:
             return
         aside, damage = self.path.with_suffix(".damaged"), self._damage
         write_atomically(aside, self._content())
-        lines = [_line(row, self.key) for row in ({"identity": self.facts}, *self.rows.values())]
-        write_atomically(self.path, b"".join(lines))
+        count = len(self._whole)
+        first = _line({"identity": self.facts}, self.key)
+        write_atomically(self.path, b"".join([first, *self._whole]))
         self._read()
         self.say(
             f"warning: {self.path} is not what it should be ({damage}); set aside as {aside}, and "
-            f"its {len(self.rows)} whole trials kept"
+            f"its {count} whole trials kept"
         )
 
     def finished(self, network: str) -> dict[str, Any] | None:
@@ -99,7 +108,8 @@ class Ledger:
         """
         self._mend()
         lines = [] if self._end else [{"identity": self.facts}]
-        content = b"".join(_line(line, self.key) for line in [*lines, row])
+        labelled = {**row, "code": origin.ours().label()}
+        content = b"".join(_line(line, self.key) for line in [*lines, labelled])
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "ab") as file:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch import multiprocessing as processes
 
+from distill.runtime import origin
 from distill.runtime.environment import variables
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Forward
@@ -74,7 +75,7 @@ def start(number: int, shared: Any, workers: list[Worker]) -> None:
     with _surroundings():
         for _ in range(number):
             ours, theirs = context.Pipe()
-            args = (theirs, None if scarce else shared, scarce)
+            args = (theirs, None if scarce else shared, scarce, origin.ours())
             process = context.Process(target=_serve, args=args, daemon=True)
             fresh.append(Worker(process, ours))
             process.start()
@@ -131,10 +132,11 @@ def _fits(shared: Any) -> bool:
 # ------------------------------------------------------------------ in another process
 
 
-def _serve(pipe: Connection, shared: Any, scarce: bool) -> None:
+def _serve(pipe: Connection, shared: Any, scarce: bool, parents: origin.Origin) -> None:
     """Do jobs until there is no parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    origin.adopt(parents)
     torch.set_num_threads(1)
     with contextlib.suppress(EOFError):
         if scarce:

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from distill.runtime import identity, reading
+from distill.runtime import identity, origin, reading
 from distill.runtime.files import set_aside, write_atomically
 from distill.runtime.mistake import Mistake
 
@@ -88,6 +88,9 @@ class Store:
     folder: Path
     say: Callable[[str], None] = lambda line: None
 
+    def __post_init__(self) -> None:
+        origin.ours()  # what is edited from now on is not what makes pieces
+
     def path(self, name: str, kind: str, facts: identity.Facts) -> Path:
         """Where the piece of that identity lies; `name` is for people."""
         return self.folder / f"{name}-{identity.key(kind, facts)}.safetensors"
@@ -102,7 +105,8 @@ class Store:
     ) -> T | None:
         """The piece of that identity, or None where it has to be made.
 
-        A damaged file, one that holds another piece, or one of which `of(tensors, about)` raises a
+        One that uncommitted code made, other than this, is made anew, and its file replaced. A
+        damaged file, one that holds another piece, or one of which `of(tensors, about)` raises a
         ValueError, is set aside under another name.
 
         Raises:
@@ -113,6 +117,8 @@ class Store:
             tensors, held = read(path)
             if not isinstance(held, dict) or held.get("identity") != identity.plain(facts):
                 raise ValueError("it holds another piece of work")
+            if not origin.usable(held.get("code")):
+                return None
             return of(tensors, held.get("facts"))
         except FileNotFoundError:
             return None
@@ -136,6 +142,7 @@ class Store:
             Mistake: the folder cannot be written to.
         """
         held = {"identity": identity.plain(facts), "facts": dict(about)}
+        held["code"] = origin.ours().label()
         write(self.path(name, kind, facts), tensors, held)
 
     def drop(self, name: str, kind: str, facts: identity.Facts) -> None:
