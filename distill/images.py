@@ -113,7 +113,7 @@ class About:
 
     @property
     def depth(self) -> int:
-        """Blocks of the ConvNet that the field uses at this size: 3 at 32 px, 4 at 64, 5 at 128."""
+        """Blocks of the ConvNet that the field uses: 3 at 28 and 32 px, 4 at 64, 5 at 128."""
         return max(3, self.shape[-1].bit_length() - 3)
 
     @property

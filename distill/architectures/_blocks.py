@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from distill.architectures._border import border
 from distill.architectures._norms import norm_layer
 
 Plan = Sequence[Sequence[tuple[int, int]]]
@@ -15,18 +16,20 @@ class Blocks(nn.Module):
 
     A pooling between two blocks leaves at least 2x2 pixels (instance norm leaves nothing of a
     single one), and the last one is skipped where an image is already smaller than 2x2: so any
-    image size will do.
+    image size will do. Grey images of 28x28 are padded to 32x32 (`border`).
     """
 
     def __init__(self, plan: Plan, norm: str, shape: tuple[int, int, int]) -> None:
         """For images of `shape` (C, H, W)."""
         super().__init__()
-        channels, height, width = shape
+        more = border(shape)
+        channels, height, width = shape[0], shape[1] + 2 * more, shape[2] + 2 * more
         self.blocks, self.poolings = nn.ModuleList(), nn.ModuleList()
         for place, convolutions in enumerate(plan, start=1):
             block = nn.Sequential()
             for kernel, outputs in convolutions:
-                block.append(nn.Conv2d(channels, outputs, kernel, padding=kernel // 2))
+                block.append(nn.Conv2d(channels, outputs, kernel, padding=kernel // 2 + more))
+                more = 0
                 block.append(norm_layer(norm, outputs, height, width))
                 block.append(nn.ReLU(inplace=True))
                 channels = outputs

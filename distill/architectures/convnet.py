@@ -4,6 +4,7 @@ import dataclasses
 
 from torch import Tensor, nn
 
+from distill.architectures._border import border
 from distill.architectures._names import chosen
 from distill.architectures._norms import NORMS, WORDS, norm_layer, word
 from distill.architectures._pooling import AveragePool
@@ -66,20 +67,23 @@ class ConvNet(nn.Module):
     """Blocks of 3x3 convolution, norm, activation and pooling, then one linear layer.
 
     A block whose images are already smaller than 2x2 does not pool, so that any depth takes any
-    image size. Build with `distill.networks.build`, which also initialises; the constructor alone
-    uses torch's global generator.
+    image size; grey images of 28x28 are padded to 32x32 (`border`). Build with
+    `distill.networks.build`, which also initialises; the constructor alone uses torch's global
+    generator.
     """
 
     def __init__(self, spec: Spec, shape: tuple[int, int, int], classes: int) -> None:
         """For images of `shape` (C, H, W); `classes` outputs."""
         super().__init__()
         self.spec = spec
-        channels, height, width = shape
+        more = border(shape)
+        channels, height, width = shape[0], shape[1] + 2 * more, shape[2] + 2 * more
         self.convolutions, self.norms = nn.ModuleList(), nn.ModuleList()
         self.activation = ACTIVATIONS[spec.activation]()
         self.poolings = nn.ModuleList()
         for _ in range(spec.depth):
-            self.convolutions.append(nn.Conv2d(channels, spec.width, 3, padding=1))
+            self.convolutions.append(nn.Conv2d(channels, spec.width, 3, padding=1 + more))
+            more = 0
             self.norms.append(norm_layer(spec.norm, spec.width, height, width))
             channels = spec.width
             shrinks = spec.pooling != "none" and min(height, width) >= 2

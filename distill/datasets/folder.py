@@ -9,7 +9,7 @@ from pathlib import Path
 
 from distill.datasets import _decoded, _tree
 from distill.datasets._decoded import Half
-from distill.images import About, Data, ImageSet, Normalisation
+from distill.images import About, Data, Normalisation
 from distill.runtime.mistake import Mistake
 
 ABOUT = About("folder", Normalisation.fixed(3))
@@ -54,14 +54,3 @@ def read(root: Path, about: About) -> Data:
     if _decoded.size(named, halves) > LARGE:
         return _decoded.on_disk(tree, named, halves)
     return Data(*(_decoded.in_memory(tree, named, half) for half in halves))
-
-
-def pictures(root: Path, about: About) -> ImageSet:
-    """Decode `root`/<class>/* for every class of `about`, in the order of their files' names.
-
-    Raises:
-        Mistake: a class folder is missing, holds no picture, or a file in it is no picture.
-    """
-    tree = _tree.Folder(root)
-    whole = Half("pictures", lambda label: tree.files(about.classes[label]))
-    return _decoded.in_memory(tree, about, whole)

@@ -1,0 +1,48 @@
+"""Official files that stand alone: where they lie, or else from their host; digests are checked."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from distill.datasets import _archive
+from distill.runtime.mistake import Mistake
+
+
+def place(
+    root: Path,
+    name: str,
+    *,
+    within: Sequence[str],
+    urls: Sequence[str],
+    advice: str,
+    sha256: str = "",
+    md5: str = "",
+    most: int = _archive.MOST,
+) -> Path:
+    """Where the official file `name` lies: in the first folder `within` the root that has it.
+
+    If none has it, it is downloaded into the last of them, where it arrives by being renamed.
+
+    Args:
+        urls: hosts of the file, the first first. advice: what to do where none can be reached.
+        sha256, md5: its digest, one of the two. most: bytes that it has at most.
+
+    Raises:
+        Mistake: its digest is another, or it is nowhere and no host can be reached.
+    """
+    facts = {"sha256": sha256, "md5": md5, "most": most}
+    paths = [root / folder / name for folder in within]
+    for path in paths:
+        if path.exists():
+            _archive.require(path, **facts)
+            return path
+    with _archive.scratch(root / name) as scratch:
+        for number, url in enumerate(urls):
+            try:
+                _archive.fetch(url, scratch / str(number), **facts)
+            except OSError:
+                continue  # the next host may be there
+            _archive.settle(scratch / str(number), paths[-1])
+            return paths[-1]
+    raise Mistake(
+        f"no {name} in {paths[-1].parent}, and its official host cannot be reached: {advice}"
+    )
