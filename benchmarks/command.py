@@ -32,8 +32,9 @@ def load(command: Any, flags: Sequence[str] = ()) -> tuple["Data", "Compute"]:
     """The images that a command asks for, and where to compute; under torchrun all ranks meet.
 
     Args:
-        command: with dataset, data_root, image_size, ipc, device and out, maybe precision, compile
-            and judge: `validation` makes a part of the training images the test images.
+        command: with dataset, data_root, image_size, ipc, device and out, maybe precision, compile,
+            deterministic and judge: `validation` makes a part of the training images the test
+            images.
         flags: of its method, as they were given.
 
     Raises:
@@ -54,6 +55,7 @@ def load(command: Any, flags: Sequence[str] = ()) -> tuple["Data", "Compute"]:
         about(command).shape,
         precision=getattr(command, "precision", "auto"),
         compile=getattr(command, "compile", "auto"),
+        deterministic=getattr(command, "deterministic", False),
         say=ranks.progress().say,
     )
     for folder in ("records", "sets"):

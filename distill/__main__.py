@@ -44,6 +44,7 @@ class Distill:
     device: choices.Device = "auto"
     precision: choices.Precision = "auto"
     compile: choices.Compile = "auto"
+    deterministic: choices.Deterministic = False
     workers: choices.Workers = None
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
@@ -107,6 +108,7 @@ def prepare(command: Distill, flags: list[str]) -> tuple["Plan", "Source"]:
         about.shape,
         precision=command.precision,
         compile=command.compile,
+        deterministic=command.deterministic,
         say=ranks.progress().say,
     )
     cores.require(command.workers, compute.device)

@@ -129,7 +129,28 @@ def _affine(x: Tensor, xx: Tensor, xy: Tensor, yx: Tensor, yy: Tensor) -> Tensor
     zero = torch.zeros_like(xx)
     matrix = torch.stack((xx, xy, zero, yx, yy, zero), 1).view(-1, 2, 3)
     grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    if x.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
+        return _sampled(x, grid)  # there grid_sample's way back is not deterministic
     return F.grid_sample(x, grid, align_corners=False)
+
+
+def _sampled(x: Tensor, grid: Tensor) -> Tensor:
+    """What `F.grid_sample` gives, to rounding: of each of the four pixels around a place a part.
+
+    x [B, C, H, W], grid [B, H, W, 2] from -1 to 1.
+    """
+    height, width = x.shape[2:]
+    column, row = (((grid[..., n] + 1) * size - 1) / 2 for n, size in ((0, width), (1, height)))
+    padded = F.pad(x, (1, 1, 1, 1)).flatten(2)  # what lies further outside is zero too
+    total = torch.zeros_like(x)
+    for down in (0, 1):
+        for right in (0, 1):
+            y, x_ = row.floor() + down, column.floor() + right
+            part = (1 - (row - y).abs()) * (1 - (column - x_).abs())
+            place = y.clamp(-1, height).long() * (width + 2) + x_.clamp(-1, width).long()
+            index = (place + width + 3).flatten(1)[:, None].expand(-1, x.shape[1], -1)
+            total = total + part[:, None] * padded.gather(2, index).view_as(x)
+    return total
 
 
 def _scale(x: Tensor, u: Tensor) -> Tensor:

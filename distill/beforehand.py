@@ -5,6 +5,7 @@ it afterwards finds it there.
 """
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -31,8 +32,8 @@ Wanted = tuple[Plan, Sequence[int]]
 """A plan and classes of which it will be asked at once."""
 Job = tuple[Plan, list[int]]
 """A plan and those of its classes, ascending, that are made together."""
-Threaded = tuple[Plan, list[int], int | None]
-"""A job, and with how many threads it is done in every run."""
+Numbered = tuple[int, list[int], int | None]
+"""A job with its plan's number, as ranks can be sent it, and its threads, the same in every run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Source:
     def rounding(self, threads: int | None) -> dict[str, Any]:
         """What a job's last bits depend on besides code: a part of the facts of what is kept."""
         compute = self.compute
-        own = {} if threads is None else {"threads": threads}
+        own: dict[str, Any] = {} if threads is None else {"threads": threads}
+        own |= {"deterministic": True} if compute.deterministic else {}
         return {"precision": compute.precision, "device": compute.device.type, **own}
 
     def computing(self, threads: int | None) -> Compute:
@@ -93,13 +95,15 @@ def make(wanted: Iterable[Wanted], source: Source, workers: Workers) -> float:
     wanted = _joined(wanted)
     most = _side_by_side(source, workers)
     store = Store(source.sets, workers.progress.say)
-    lacking, seconds = ranks.decided(lambda: missing(wanted, source, store))
+    plans = [plan for plan, _ in wanted]
+    lacking, seconds = _decided(wanted, source, store)
     jobs, whole = _jobs(lacking, most=most), _jobs(wanted, most=most)
     count = workers.count(len(whole), _most_steps(whole))
     threads = source.threads(count)  # as in a run that finds nothing
-    kept, steps = _Kept(source, store), _most_steps(jobs)
-    own = [(*job, threads) for job in jobs]
-    seconds += sum(workers.run(_make, own, what="distilling", steps=steps, kept=kept))
+    kept, steps = _Kept(source, store, plans), _most_steps(jobs)
+    own = [(plans.index(plan), labels, threads) for plan, labels in jobs]
+    function = functools.partial(_make, plans)
+    seconds += sum(workers.run(function, own, what="distilling", steps=steps, kept=kept))
     if ranks.world() > 1:
         _see(wanted, source, store)
         ranks.exchange(None)  # what all have seen may be deleted
@@ -160,23 +164,39 @@ def missing(wanted: Iterable[Job], source: Source, store: Store) -> tuple[list[J
     return lacking, seconds
 
 
+def _decided(wanted: Sequence[Job], source: Source, store: Store) -> tuple[list[Job], float]:
+    """What is missing as rank 0 sees it, on every rank."""
+    plans = [plan for plan, _ in wanted]
+
+    def numbered() -> tuple[list[tuple[int, list[int]]], float]:
+        lacking, seconds = missing(wanted, source, store)
+        return [(plans.index(plan), labels) for plan, labels in lacking], seconds
+
+    jobs, seconds = ranks.decided(numbered)
+    return [(plans[number], labels) for number, labels in jobs], seconds
+
+
 @dataclasses.dataclass(frozen=True)
 class _Kept:
     """What `Workers` asks of jobs of sets: results are seconds, the sets are in the folder."""
 
     source: Source
     store: Store
+    plans: list[Plan]
 
-    def get(self, job: Threaded) -> float | None:
+    def get(self, job: Numbered) -> float | None:
         """None if the folder lacks any of it."""
-        return None if missing([job[:2]], self.source, self.store)[0] else 0.0
+        number, labels, _ = job
+        lacking, _ = missing([(self.plans[number], labels)], self.source, self.store)
+        return None if lacking else 0.0
 
-    def put(self, job: Threaded, result: float) -> None:
+    def put(self, job: Numbered, result: float) -> None:
         """`plan.distill` has kept the set."""
 
-    def claim(self, job: Threaded) -> AbstractContextManager[bool]:
+    def claim(self, job: Numbered) -> AbstractContextManager[bool]:
         """Whether no other run makes this very part of a set."""
-        plan, labels, _ = job
+        number, labels, _ = job
+        plan = self.plans[number]
         first = pieces_of(plan, self.source.real.only(labels), self.source.compute)[0]
         path = self.store.path(first.name, KIND, first.facts)
         return locks.tried(path.with_suffix(".job"))  # the piece's own lock is `plan.distill`'s
@@ -206,9 +226,9 @@ def _steps(plan: Plan) -> int:
     return steps + real
 
 
-def _make(source: Source, job: Threaded, progress: Progress) -> float:
+def _make(plans: list[Plan], source: Source, job: Numbered, progress: Progress) -> float:
     """Make a part of a set; the seconds that earlier runs, broken off, had spent on it."""
-    plan, labels, threads = job
+    number, labels, threads = job
     watch, source = Watch(), dataclasses.replace(source, compute=source.computing(threads))
-    made = source.distill(plan, source.real.only(labels), progress).made
+    made = source.distill(plans[number], source.real.only(labels), progress).made
     return max(0.0, made.seconds - watch.read()[0])

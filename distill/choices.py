@@ -31,6 +31,13 @@ Compile = chosen(
     "Whether long work goes through torch.compile; auto where that pays",
     *("auto", "always", "never"),
 )
+Deterministic = Annotated[
+    bool,
+    tyro.conf.arg(
+        help="Have a GPU give the same bits twice, which takes longer. It has never run on a GPU. "
+        "On a CPU the same command gives the same bits anyway."
+    ),
+]
 Workers = Annotated[
     int | None,
     tyro.conf.arg(

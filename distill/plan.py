@@ -177,11 +177,13 @@ def _fresh(
 def pieces_of(plan: Plan, real: ImageSet, compute: Compute) -> list[Place]:
     """Where a store keeps a set: one piece a class, or one where the classes are coupled.
 
-    One that was compiled otherwise than by the rule may round otherwise, and is another piece.
+    One that was compiled otherwise than by the rule, or that a GPU had to make deterministically,
+    may round otherwise, and is another piece.
     """
     units = [real.present] if plan.config.couples_classes else [[label] for label in real.present]
     asked = isinstance(plan.config, learn.Config) and compute.compile != "auto"
-    own = {"compile": compute.compile} if asked else {}
+    own: dict[str, Any] = {"compile": compute.compile} if asked else {}
+    own |= {"deterministic": True} if compute.deterministic else {}
     return [
         Place(
             _name(plan, real, unit), plan.identity(real.only(unit), compute.precision) | own, unit

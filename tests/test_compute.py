@@ -135,6 +135,48 @@ def test_a_wrong_convolution_is_noticed(monkeypatch):
     assert not right(CPU_DEVICE)
 
 
+@pytest.fixture
+def workspace(monkeypatch):
+    """The variable that cuBLAS reads, which is to be set; afterwards all is as before."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    yield lambda: os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+    CPU.enter()
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_deterministic_holds_from_the_first_question_to_a_gpu_on(workspace, monkeypatch):
+    asked = []
+    monkeypatch.setattr(compute, "choose", lambda name: asked.append(workspace()) or CPU_DEVICE)
+    Compute.of("cpu", (1, 8, 8))
+    assert not torch.are_deterministic_algorithms_enabled()
+    Compute.of("cpu", (1, 8, 8), deterministic=True)
+    assert asked == [None, ":4096:8"] and torch.are_deterministic_algorithms_enabled()
+
+
+def test_deterministic_holds_until_another_is_entered(workspace, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    Compute(deterministic=True).enter()
+    assert torch.are_deterministic_algorithms_enabled() and workspace() == ":4096:8"
+    assert not torch.backends.cudnn.benchmark
+    CPU.enter()
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_who_has_told_torch_to_be_deterministic_is_not_overruled(workspace):
+    usual = compute.usually_deterministic
+    usual.cache_clear()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        for one in (CPU, Compute(deterministic=True), CPU):
+            one.enter()
+            assert torch.are_deterministic_algorithms_enabled()
+            assert torch.is_deterministic_algorithms_warn_only_enabled() is (one is CPU)
+    finally:
+        usual.cache_clear()
+        torch.use_deterministic_algorithms(False)
+
+
 @pytest.mark.parametrize("setting", [{"precision": "half"}, {"compile": "often"}])
 def test_other_words_are_refused_with_those_that_there_are(setting):
     with pytest.raises(Mistake, match="accepted: auto"):

@@ -3,7 +3,9 @@
 A command is told to end when it is seen to be at a certain point, never after so many seconds.
 """
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.runtime import compute, ending, scratch
+from distill.runtime import compute, ending, scratch, store
 from distill.runtime.early import LINE
 from distill.runtime.mistake import Mistake, one_line
 
@@ -106,6 +108,51 @@ def test_while_torch_is_imported(tmp_path, number):
 def test_while_images_are_made(tmp_path):
     command = Command(tmp_path, *DISTILL, str(tmp_path / "out" / "set.safetensors"))
     command.end(signal.SIGINT, when=lambda: command.out.is_dir() and time.sleep(1) is None)
+
+
+class Terminal:
+    """What a command takes for one, so that it shows how far its jobs are five times a second."""
+
+    def __init__(self):
+        self.reader, self.writer = os.openpty()
+        os.set_blocking(self.reader, False)
+        self.text = ""
+
+    def steps(self):
+        """Of the jobs in hand, as they were last shown."""
+        with contextlib.suppress(BlockingIOError):
+            self.text += os.read(self.reader, 10**6).decode()
+        shown = [re.findall(r"steps (\d+)/", line) for line in self.text.split("\r")]
+        return sorted(map(int, [steps for steps in shown if steps][-1])) if any(shown) else []
+
+
+def kept_steps(out):
+    """Of all classes in flight, as their checkpoints have them."""
+    files = out.with_name(f"{out.name}.parts").glob("*-state-*")
+    return sorted(store.read(path)[1]["facts"]["step"] for path in files)
+
+
+@both
+def test_all_steps_of_processes_are_kept_and_no_process_is_left(tmp_path, number):
+    out, terminal = tmp_path / "set", Terminal()
+    small = "--method.networks 3 --method.network convnet-d2-w8 --workers 2".split()
+    line = [sys.executable, *DISTILL, str(out), *small]
+    command = started(line, stderr=terminal.writer)
+    assert eventually(lambda: len(terminal.steps()) == 2 and terminal.steps()[0] >= 50, 120)
+    shown = terminal.steps()
+    began = time.monotonic()
+    if number == signal.SIGINT:
+        os.killpg(command.pid, number)  # as a terminal does
+    else:
+        command.send_signal(number)
+    assert command.wait(30) == CODES[number]
+    seconds = time.monotonic() - began
+    assert seconds < SOON and eventually(lambda: not of_session(command.pid), 2)
+    kept = kept_steps(out)
+    print(f"{number.name} to exit: {seconds:.2f} s; shown {shown}, kept {kept}")
+    # On a busy machine one of the two may have no time to do so.
+    assert len(kept) >= 5 and kept[0] >= shown[0]
+    assert not [path for path in tmp_path.rglob("*") if path.suffix == ".lock"]
 
 
 def test_avalanches_libraries_reach_for_nobody_and_leave_nothing(tmp_path):

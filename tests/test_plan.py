@@ -9,7 +9,7 @@ from distill.images import Normalisation
 from distill.methods import datadam, random
 from distill.plan import Plan, distill, require_ipc
 from distill.runtime import registry
-from distill.runtime.compute import Compute
+from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.store import Store
 
@@ -168,6 +168,15 @@ def test_a_plan_is_a_preset_with_changes(digits):
         Plan.of("datadam", about, ipc=1, powr=1)
     with pytest.raises(Mistake, match="--method.power 0: give above 0"):
         Plan.of("datadam", about, ipc=1, power=0)
+
+
+def test_what_was_made_deterministically_is_another_piece(fill, digits):
+    strict = Compute(deterministic=True)
+    for compute in (None, strict, strict):
+        fill(digits.train.only([0]), compute=compute)
+    fill(digits.train.only([0]), plan("random"), compute=strict)
+    CPU.enter()
+    assert fill.made == [[0], [0], [0]]
 
 
 def test_what_was_compiled_by_order_is_not_what_the_rule_made(fill, digits):

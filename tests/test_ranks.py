@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from launched import commands, workers
 
 from distill.runtime import launch, ranks
 from distill.runtime.compute import choose, usual_threads
+from distill.runtime.mistake import Mistake
 from distill.synthetic import SyntheticSet
 
 from conftest import write_tree
@@ -166,6 +168,56 @@ def test_ranks_that_disagree_are_refused_by_name(tmp_path):
     assert [code for code, *_ in results] == [2, 2]
     assert results[0][2].startswith("error: the ranks do not agree on --ipc: 2 on rank 1, 1 on ")
     assert results[0][2].count("\n") == 1 and not results[1][2]
+
+
+# ------------------------------------------------------------------ what they send
+
+
+@pytest.fixture
+def connected(monkeypatch):
+    """This process is a rank that meets others as ranks do, but there are none."""
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setenv("MASTER_PORT", free_port())
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    monkeypatch.setattr(ranks, "_part", launch.Part(0, 1, 0, 1))
+
+
+def test_what_ranks_send_arrives_as_json_has_it(connected):
+    value = {"a": [1, 0.1 + 0.2, float("inf"), None, True], "ü": "\u2028\x00"}
+    assert ranks.exchange(value) == [value] and ranks.exchange((1, "b")) == [[1, "b"]]
+    assert ranks.decided(lambda: 1e-323) == 1e-323
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        ranks.exchange(torch.zeros(1))
+
+
+class Pickled:
+    """In the place of JSON: makes a folder where it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("unpickled",)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [pickle.dumps(Pickled()), b"[" * 10**6, b"\xff", b"[1", b"9" * 5000],
+    ids=["pickle", "deep", "bytes", "cut", "large"],
+)
+def test_what_is_no_json_is_refused_and_never_unpickled(connected, monkeypatch, tmp_path, sent):
+    monkeypatch.chdir(tmp_path)
+    content = type("Content", (), {"encode": lambda self: sent})
+    monkeypatch.setattr(ranks.json, "dumps", lambda value: content())
+    with pytest.raises(
+        Mistake, match=r"^rank 0 sends something else than JSON \(.*; start all with"
+    ):
+        ranks.exchange(1)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_is_too_large_is_refused_before_it_is_sent(connected, monkeypatch):
+    monkeypatch.setattr(ranks, "MOST", 9)
+    assert ranks.exchange("a small") == ["a small"]
+    with pytest.raises(Mistake, match="^rank 0 sends 10 bytes, and 1 to 9 are taken; start all w"):
+        ranks.exchange("too long")
 
 
 # ------------------------------------------------------------------ what a launcher says

@@ -173,6 +173,13 @@ def test_another_process_finds_the_same_images_or_says_so(whole, data, tmp_path)
         trial.load(dataclasses.replace(settings, set_digest="other"))
 
 
+def test_a_deterministic_trial_is_another_where_that_was_asked_for(settings):
+    strict = dataclasses.replace(settings, deterministic=True)
+    assert strict.compute == dataclasses.replace(settings.compute, deterministic=True)
+    assert strict.identity() == settings.identity() | {"deterministic": True}
+    assert trial.Settings.loads(strict.dumps()) == strict
+
+
 def test_a_lower_precision_is_part_of_a_trial_and_takes_effect(settings, data):
     low = dataclasses.replace(settings, precision="bfloat16", steps=3)
     full = dataclasses.replace(low, precision="float32")

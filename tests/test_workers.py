@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from distill.runtime import cores, processes
+from distill.runtime import cores, ending, processes
 from distill.runtime.early import LINE
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Forward, Progress, Together, part
@@ -252,6 +252,53 @@ def test_waiting_for_another_run_is_said_once(tmp_path):
 
 
 # ------------------------------------------------------------------ how they end
+
+
+def interrupted(folder, job, progress):
+    """One job that fails when all are at work, and others that do not want to end then."""
+    (folder / f"{job} began").touch()
+    if job == "fail":
+        assert eventually(lambda: len([*folder.iterdir()]) == 2)
+        raise Mistake("no such thing")
+    try:
+        with ending.deferred() if job == "write" else contextlib.nullcontext():
+            time.sleep(0.3 if job == "write" else 60)
+            (folder / "written").touch()
+        time.sleep(60)
+    except KeyboardInterrupt:
+        (folder / "kept").touch()
+        if job == "stay":
+            time.sleep(60)
+        raise
+
+
+@pytest.mark.parametrize(
+    ("job", "left"), [("sleep", {"kept"}), ("write", {"written", "kept"}), ("stay", {"kept"})]
+)
+def test_what_ends_all_interrupts_the_others_which_keep_what_they_have(job, left, tmp_path):
+    """A write is finished first; who stays is killed."""
+    with opened(tmp_path) as pool, pytest.raises(Mistake, match="^no such thing$"):
+        jobs = pool.run(interrupted, [job, "fail"], what="jobs", steps=1)
+        try:
+            list(jobs)
+        finally:
+            assert not children()
+    assert {path.name for path in tmp_path.iterdir()} == {f"{job} began", "fail began"} | left
+
+
+def test_a_process_that_is_told_to_end_by_others_is_named_in_one_line(tmp_path):
+    with opened(tmp_path) as pool:
+        processes.start(2, tmp_path, pool._workers)
+
+        def tell():
+            eventually(lambda: len([*tmp_path.iterdir()]) == 2)
+            pool._workers[0].process.terminate()
+
+        threading.Thread(target=tell).start()
+        with pytest.raises(Mistake, match=r"a process at work was killed \(signal 15\); give --w"):
+            list(pool.run(interrupted, ["sleep", "stay"], what="jobs", steps=1))
+    assert not children()
+
 
 SLEEPERS = """
 import sys, torch

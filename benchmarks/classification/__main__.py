@@ -67,6 +67,7 @@ class Classification:
     device: choices.Device = "auto"
     precision: choices.Precision = "auto"
     compile: choices.Compile = "auto"
+    deterministic: choices.Deterministic = False
     workers: choices.Workers = None
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""

@@ -55,6 +55,7 @@ class Nas:
     device: choices.Device = "auto"
     precision: choices.Precision = "auto"
     compile: choices.Compile = "auto"
+    deterministic: choices.Deterministic = False
     workers: choices.Workers = None
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""

@@ -32,7 +32,7 @@ SLOW_FROM = (2, 13)
 
 @dataclasses.dataclass(frozen=True)
 class Compute:
-    """Where and how. Of a thing's identity only `precision` is a part.
+    """Where and how. Of a thing's identity `precision` is a part, and `deterministic` if it is on.
 
     Attributes:
         device: of torch.
@@ -40,12 +40,14 @@ class Compute:
         precision: of convolutions and matrix products. Images, weights, gradients, the statistics
             of norms, class means and losses are float32 in either.
         compile: whether long work goes through torch.compile: `auto` where that pays.
+        deterministic: whether a GPU must give the same bits twice; a CPU does anyway.
     """
 
     device: torch.device = torch.device("cpu")  # noqa: RUF009  (a device cannot change)
     threads: int | None = None
     precision: str = FLOAT32
     compile: str = "auto"
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS[1:]:
@@ -61,6 +63,7 @@ class Compute:
         *,
         precision: str = "auto",
         compile: str = "auto",
+        deterministic: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ) -> "Compute":
         """For images of `shape` (..., H, W) on the device `name`, with as many threads as pay.
@@ -71,6 +74,8 @@ class Compute:
         Raises:
             Mistake: no such device here, or it gets bfloat16 wrong and that was asked for.
         """
+        if deterministic:
+            keep_deterministic(True)  # before anything is computed on a GPU
         device = choose(name)
         small = max(shape[-2:]) <= SMALL
         threads = 1 if device.type == "cpu" and small else None
@@ -80,10 +85,11 @@ class Compute:
                 f"note: {device} only emulates bfloat16 here, which takes longer than float32; "
                 "leave --precision out to have what is fastest"
             )
-        return cls(device, threads, chosen, compile)
+        return cls(device, threads, chosen, compile, deterministic)
 
     def enter(self) -> None:
         """Set up this process, whatever it was set to before; it changes rounding at most."""
+        keep_deterministic(self.deterministic)
         keep_memory()
         keep_compiled()
         usual_threads()
@@ -100,6 +106,31 @@ class Compute:
 
 
 CPU = Compute()
+
+
+def keep_deterministic(asked: bool) -> None:
+    """Have torch use deterministic algorithms, and refuse what has none, or leave it as it was.
+
+    cuBLAS reads the size of its workspace when it starts, and needs a fixed one.
+    """
+    if asked:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+    usual = usually_deterministic()
+    on, warn_only = (True, False) if asked else usual
+    if (on, warn_only) != _deterministic():
+        torch.use_deterministic_algorithms(on, warn_only=warn_only)
+
+
+@functools.cache
+def usually_deterministic() -> tuple[bool, bool]:
+    """Whether torch was told to be so before this suite told it anything, and to warn alone."""
+    return _deterministic()
+
+
+def _deterministic() -> tuple[bool, bool]:
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    return torch.are_deterministic_algorithms_enabled(), warn_only
 
 
 @functools.cache

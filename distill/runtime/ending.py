@@ -6,8 +6,8 @@ in a library's C code, or a library being imported has swallowed the interrupt. 
 the process, or those it started, left in `TEMPORARY`, and libraries in the command's own folder
 for temporary files.
 
-Only commands have this (`mistake.one_line`); a process that uses the suite as a library, and one
-that works for a command, keep their own ways.
+Only commands have this (`mistake.one_line`), and the processes that work for them, whose parent
+asks them to end; a process that uses the suite as a library keeps its own ways.
 """
 
 import contextlib
@@ -76,19 +76,33 @@ def command() -> Iterator[None]:
 
     Elsewhere than in a process's main thread, and within itself, it does nothing.
     """
-    global _current
     main = threading.current_thread() is threading.main_thread()
     if _current is not None or not main:
         yield
         return
-    with scratch.own():
-        _current = ending = _Ending()
-        try:
-            ending.open()
-            yield
-        finally:
-            ending.close()
-            _current = None
+    with scratch.own(), _heard(_Ending()):
+        yield
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """As `command`, in a process that works for one: it says nothing, its parent does."""
+    ending = _Ending()
+    ending.line = ""
+    with _heard(ending):
+        yield
+
+
+@contextlib.contextmanager
+def _heard(ending: "_Ending") -> Iterator[None]:
+    global _current
+    _current = ending
+    try:
+        ending.open()
+        yield
+    finally:
+        ending.close()
+        _current = None
 
 
 class _Ending:

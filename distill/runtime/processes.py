@@ -6,8 +6,9 @@ import pickle
 import shutil
 import signal
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -16,11 +17,13 @@ import torch
 from torch import Tensor
 from torch import multiprocessing as processes
 
-from distill.runtime import origin
+from distill.runtime import ending, origin
 from distill.runtime.environment import variables
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Forward
 
+PATIENCE = 1.0
+"""Seconds that processes have to end; `ending.POLITE` are what the command has in all."""
 MEMORY = "/dev/shm"
 """Where Linux keeps shared memory; in a container it is often small."""
 
@@ -59,12 +62,32 @@ class Worker(NamedTuple):
     def _dead(self) -> Mistake:
         self.process.join()
         code = self.process.exitcode
-        how = f"was killed (signal {-code})" if code < 0 else f"ended (code {code})"
-        why = ", most likely for want of memory" if code == -signal.SIGKILL else ""
+        number = -code if code < 0 else code - 128  # of what killed it, or told it to end
+        how = f"was killed (signal {number})" if number > 0 else f"ended (code {code})"
+        why = ", most likely for want of memory" if number == signal.SIGKILL else ""
         return Mistake(
             f"a process at work {how}{why}; give --workers 1 and run the same command again: "
             "what is finished is kept"
         )
+
+
+def end(workers: Sequence[Worker]) -> None:
+    """End them as Ctrl-C ends a command: what they have in hand is interrupted, and may be kept.
+
+    Who takes longer than `PATIENCE` is killed.
+    """
+    try:
+        for worker in workers:
+            worker.process.terminate()
+        until = time.monotonic() + PATIENCE
+        for worker in workers:
+            worker.process.join(max(0.0, until - time.monotonic()))
+    finally:
+        for worker in workers:
+            worker.process.kill()
+        for worker in workers:
+            worker.process.join()
+            worker.pipe.close()
 
 
 def start(number: int, shared: Any, workers: list[Worker]) -> None:
@@ -133,12 +156,12 @@ def _fits(shared: Any) -> bool:
 
 
 def _serve(pipe: Connection, shared: Any, scarce: bool, parents: origin.Origin) -> None:
-    """Do jobs until there is no parent."""
+    """Do jobs until there is no parent, or until it asks for an end (SIGTERM)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     origin.adopt(parents)
     torch.set_num_threads(1)
-    with contextlib.suppress(EOFError):
+    with ending.quietly(), contextlib.suppress(EOFError):
         if scarce:
             shared = pickle.loads(pipe.recv_bytes())  # from our own parent
         progress = Forward(

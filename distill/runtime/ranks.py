@@ -7,8 +7,8 @@ Without torchrun there is one rank, and nothing here does anything.
 
 import contextlib
 import dataclasses
+import json
 import os
-import pickle
 import secrets
 import socket
 import sys
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
+MOST = 2**26
+"""Bytes that a rank may send the others at once."""
+ALIKE = "start all with the same command, code and data"
 _part: Part | None = None
 
 
@@ -163,32 +166,50 @@ def join(agreement: Mapping[str, str]) -> None:
             if ours.get(name) != theirs.get(name):
                 raise Mistake(
                     f"the ranks do not agree on {name}: {theirs.get(name)} on rank {number}, "
-                    f"{ours.get(name)} on rank 0; start all with the same command, code and data"
+                    f"{ours.get(name)} on rank 0; {ALIKE}"
                 )
 
 
 def exchange(value: T, *, meanwhile: Callable[[], None] | None = None) -> list[T]:
-    """Every rank's value, in their order, on every rank.
+    """Every rank's value, in their order, on every rank; by way of JSON, where ranks are several.
 
     Args:
+        value: as JSON knows it; a tuple arrives as a list.
         meanwhile: called now and then while others are not there yet.
+
+    Raises:
+        Mistake: a rank sends something else, or too much; on every rank.
     """
     if _part is None:
         return [value]
     import torch
 
     _gather(_part, meanwhile)
-    own = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
+    own = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
     sizes = [int(size) for size in _all(torch.tensor([len(own)]))]
+    for number, size in enumerate(sizes):
+        if not 0 < size <= MOST:
+            raise Mistake(f"rank {number} sends {size} bytes, and 1 to {MOST} are taken; {ALIKE}")
     padded = own.new_zeros(max(sizes))
     padded[: len(own)] = own
     parts = zip(_all(padded), sizes, strict=True)
-    # From ranks of this very command alone.
-    return [pickle.loads(part[:size].numpy().tobytes()) for part, size in parts]
+    return [_read(number, part[:size]) for number, (part, size) in enumerate(parts)]
+
+
+def _read(number: int, sent: "Tensor") -> Any:
+    """What a rank has sent.
+
+    Raises:
+        Mistake: it is no JSON.
+    """
+    try:
+        return json.loads(sent.numpy().tobytes())
+    except (ValueError, RecursionError) as error:
+        raise Mistake(f"rank {number} sends something else than JSON ({error}); {ALIKE}") from error
 
 
 def decided(decide: Callable[[], T]) -> T:
-    """What rank 0 decides, on every rank; the others are not asked."""
+    """What rank 0 decides, on every rank, as `exchange` has it; the others are not asked."""
     if _part is None:
         return decide()
     return exchange(decide() if leading() else None)[0]

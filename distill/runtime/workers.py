@@ -2,7 +2,8 @@
 
 A job is a call of a top-level function with what all jobs share, plain values of its own and a
 `Progress`. Its result is a plain value too: tensors go through a store. Under torchrun each rank
-does its share of the jobs, and every rank gets all results.
+does its share of the jobs, and every rank gets all results; jobs and results are then what JSON
+knows (a tuple arrives as a list).
 """
 
 import contextlib
@@ -59,13 +60,9 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End all processes at once, whatever they are doing."""
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
-            worker.pipe.close()
-        self._workers = []
+        """End all processes soon, whatever they are doing; an interrupted job keeps what it can."""
+        workers, self._workers = self._workers, []
+        processes.end(workers)
 
     def count(self, jobs: int, steps: float) -> int:
         """How many processes of each rank will do so many jobs of so many steps."""
@@ -109,7 +106,8 @@ class Workers:
         """As `run`, with each job's number, as they finish."""
         kept = kept or Unkept()
         # Ranks that looked for themselves might not see the same.
-        jobs, results, steps = ranks.decided(lambda: (*_looked_up([*jobs], kept), steps))
+        jobs, known, steps = ranks.decided(lambda: (*_looked_up([*jobs], kept), steps))
+        results = dict(known)
         waiting = [number for number in range(len(jobs)) if number not in results]
         if jobs:
             together = Together(self.progress, what, len(jobs), done=len(results))
@@ -187,18 +185,18 @@ class Workers:
             raise RuntimeError(f"in another process:\n{content[0]}")
 
 
-def _looked_up(jobs: list[Any], kept: Kept) -> tuple[list[Any], dict[int, Any]]:
-    """The jobs, and by number the results that there are of them."""
+def _looked_up(jobs: list[Any], kept: Kept) -> tuple[list[Any], list[tuple[int, Any]]]:
+    """The jobs, and the results that there are of them, with their numbers."""
     results = ((number, kept.get(job)) for number, job in enumerate(jobs))
-    return jobs, {number: result for number, result in results if result is not None}
+    return jobs, [(number, result) for number, result in results if result is not None]
 
 
 def _exchanged(done: Iterable[tuple[int, Any]], together: Together) -> Iterator[tuple[int, Any]]:
     """What all ranks have done, in the order of the jobs, once all have."""
-    mine: dict[int, Any] = {}
+    mine: list[tuple[int, Any]] = []
     others = ranks.Others(together.elsewhere, together.progress.say)
     for place, result in done:
-        mine[place] = result
+        mine.append((place, result))
         others.told_one()
     parts = ranks.exchange(mine, meanwhile=others.look)
-    yield from sorted({n: r for part in parts for n, r in part.items()}.items())
+    yield from sorted({place: result for part in parts for place, result in part}.items())

@@ -139,6 +139,7 @@ def whole_settings(
         device=str(compute.device),
         threads=compute.threads,
         precision=compute.precision,
+        deterministic=compute.deterministic,
     )
 
 

@@ -44,7 +44,7 @@ class Settings:
         looks: whether the accuracy is measured on the way too.
         seed: of the networks and the mini-batches.
         data_root, set_path, device, threads: where things are; no result depends on them.
-        precision: of convolutions and matrix products.
+        precision: of convolutions and matrix products. deterministic: as `Compute` has it.
     """
 
     dataset: str
@@ -62,11 +62,17 @@ class Settings:
     device: str
     threads: int | None
     precision: str = FLOAT32
+    deterministic: bool = False
 
     @property
     def compute(self) -> Compute:
         """Where and how to compute."""
-        return Compute(torch.device(self.device), self.threads, self.precision)
+        return Compute(
+            torch.device(self.device),
+            self.threads,
+            self.precision,
+            deterministic=self.deterministic,
+        )
 
     @property
     def purpose(self) -> str:
@@ -80,9 +86,10 @@ class Settings:
 
     def identity(self) -> dict[str, Any]:
         """What a trial's result depends on, besides the network."""
-        lower = {} if self.precision == FLOAT32 else {"precision": self.precision}
+        unusual = {} if self.precision == FLOAT32 else {"precision": self.precision}
+        unusual |= {"deterministic": True} if self.deterministic else {}
         return identity.plain(
-            lower
+            unusual
             | {
                 "version": VERSION,
                 "dataset": self.about,
