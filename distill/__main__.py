@@ -18,7 +18,7 @@ from distill.runtime.mistake import Mistake, one_line
 
 if TYPE_CHECKING:
     from distill.beforehand import Source
-    from distill.plan import Plan
+    from distill.finished import Asked
     from distill.synthetic import SyntheticSet
 
 PROG = "python -m distill"
@@ -51,57 +51,81 @@ class Distill:
     image_size: int | None = None
     """Size in pixels, for a dataset of your own pictures."""
     out: Path = Path("runs/set.safetensors")
-    """The file to write; FILE.png beside it shows the images."""
+    """The file to write; FILE.png beside it shows the images. One that holds another set is never
+    replaced."""
     export: Path | None = None
     """Also write the images as <class>/<number>.png into this folder."""
 
 
 @ranks.led()
 def main(args: list[str]) -> None:
-    """Make the set that `args` describe and save it."""
+    """Make the set that `args` describe and save it, unless its file is there."""
     command, flags = parse(Distill, args, prog=PROG)
-    plan, source = prepare(command, flags)
+    ready = prepare(command, flags)
 
-    from distill import beforehand
+    from distill import beforehand, finished
     from distill.parts import beside
     from distill.runtime.workers import Workers
 
-    real, progress = source.real, ranks.progress()
+    plan, source, small, progress = ready.asked.plan, ready.source, ready.small, ranks.progress()
     with (
         beside(command.out) if ranks.leading() else contextlib.nullcontext(),
         Workers(
             source,
-            shape=real.shape,
+            shape=source.real.shape,
             device=source.compute.device,
             progress=progress,
             given=command.workers,
         ) as workers,
     ):
-        beforehand.make([(plan, real.present)], source, workers)
-        workers.close()
+        if ranks.decided(lambda: small is not None):
+            progress.say(f"{command.out} is there and whole; it is not made again")
+        else:
+            beforehand.make([(plan, source.real.present)], source, workers)
+            workers.close()
+            if ranks.leading():
+                small = source.distill(plan, progress=progress)
+                finished.save(small, ready.asked, command.out, progress.say)
         if ranks.leading():
-            write(source.distill(plan, progress=progress), command)
+            show(small, command)
 
 
-def prepare(command: Distill, flags: list[str]) -> tuple["Plan", "Source"]:
-    """Check the command and load its data; what is made, and of what.
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """A command whose every part has been checked.
+
+    Attributes:
+        asked: the set. source: what it is made of. small: the set, where its file is there.
+    """
+
+    asked: "Asked"
+    source: "Source"
+    small: "SyntheticSet | None"
+
+
+def prepare(command: Distill, flags: list[str]) -> Ready:
+    """Check the command, load its data, and see whether the file is there.
 
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
-    from distill import datasets, disk, export, formation
+    from distill import datasets, disk, finished, formation
     from distill.beforehand import Source
     from distill.images import whitened
     from distill.parts import name
     from distill.plan import Plan, require_ipc
     from distill.runtime import cores, registry
     from distill.runtime.compute import Compute
-    from distill.runtime.files import require_writable
 
-    module = registry.load("distill.methods", command.method)
+    module, say = registry.load("distill.methods", command.method), ranks.progress().say
     about = datasets.about(command.dataset, size=command.image_size)
     preset = module.preset(about, command.ipc, command.preset)
-    plan = Plan(command.method, configure(preset, flags, prog=PROG), command.ipc, command.seed)
+    plan = Plan(
+        command.method,
+        configure(preset, flags, prog=PROG, command=Distill),
+        command.ipc,
+        command.seed,
+    )
     formation.require(plan.config.formation, about.shape)
     compute = Compute.of(
         command.device,
@@ -109,9 +133,34 @@ def prepare(command: Distill, flags: list[str]) -> tuple["Plan", "Source"]:
         precision=command.precision,
         compile=command.compile,
         deterministic=command.deterministic,
-        say=ranks.progress().say,
+        say=say,
     )
     cores.require(command.workers, compute.device)
+    require_places(command)
+    held = finished.read(command.out, say) if ranks.leading() else None
+    ranks.meet(command.out.parent)
+    with ranks.in_turn():
+        data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
+    require_ipc(data.train, command.ipc)
+    images = {"the images": data.train.digest() if ranks.world() > 1 else ""}
+    ranks.join(ranks.agreement(command, flags, compute, **images))
+    real = whitened(data).train if command.zca else data.train
+    asked = finished.Asked.of(plan, real, compute)
+    small = finished.taken(held, asked, command.out, say)
+    if ranks.leading() and small is None:
+        disk.require(command.out.parent, plan, data.train)
+    return Ready(asked, Source(real, compute, name(command.out)), small)
+
+
+def require_places(command: Distill) -> None:
+    """Check that files can be written where the command wants them.
+
+    Raises:
+        Mistake: they cannot.
+    """
+    from distill import export
+    from distill.runtime.files import require_writable
+
     if command.out.is_dir():
         raise Mistake(f"--out {command.out} is a folder; give the name of a file")
     for folder in (command.out.parent, command.export):
@@ -119,21 +168,10 @@ def prepare(command: Distill, flags: list[str]) -> tuple["Plan", "Source"]:
             require_writable(folder)
     if command.export is not None:
         export.require_room(command.export)
-    ranks.meet(command.out.parent)
-    with ranks.in_turn():
-        data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
-    require_ipc(data.train, command.ipc)
-    if ranks.leading():
-        disk.require(command.out.parent, plan, data.train)
-    images = {"the images": data.train.digest() if ranks.world() > 1 else ""}
-    ranks.join(ranks.agreement(command, flags, compute, **images))
-    real = whitened(data).train if command.zca else data.train
-    return plan, Source(real, compute, name(command.out))
 
 
-def write(small: "SyntheticSet", command: Distill) -> None:
-    """Save the set and its picture, export it if that was asked for, and say where it is."""
-    small.save(command.out)
+def show(small: "SyntheticSet", command: Distill) -> None:
+    """Draw the set, export it if that was asked for, and say where all is."""
     picture = command.out.with_suffix(command.out.suffix + ".png")
     small.grid(picture)
     print(f"{len(small)} images: {command.out}; to look at: {picture}")

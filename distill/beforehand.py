@@ -16,7 +16,7 @@ from typing import Any
 from distill.images import ImageSet
 from distill.learn import Config
 from distill.matching import Config as Matching
-from distill.plan import KIND, Plan, distill, pieces_of
+from distill.plan import KIND, Plan, begun, distill, pieces_of
 from distill.runtime import locks, ranks
 from distill.runtime.compute import SMALL, Compute, usual_threads
 from distill.runtime.mistake import Mistake
@@ -97,13 +97,21 @@ def make(wanted: Iterable[Wanted], source: Source, workers: Workers) -> float:
     store = Store(source.sets, workers.progress.say)
     plans = [plan for plan, _ in wanted]
     lacking, seconds = _decided(wanted, source, store)
+    if ranks.leading():
+        _say_found(wanted, lacking, source, store)
     jobs, whole = _jobs(lacking, most=most), _jobs(wanted, most=most)
     count = workers.count(len(whole), _most_steps(whole))
     threads = source.threads(count)  # as in a run that finds nothing
     kept, steps = _Kept(source, store, plans), _most_steps(jobs)
-    own = [(plans.index(plan), labels, threads) for plan, labels in jobs]
-    function = functools.partial(_make, plans)
-    seconds += sum(workers.run(function, own, what="distilling", steps=steps, kept=kept))
+    made = workers.run(
+        functools.partial(_make, plans),
+        [(plans.index(plan), labels, threads) for plan, labels in jobs],
+        what="classes distilled",
+        steps=steps,
+        kept=kept,
+        size=lambda job: len(job[1]),
+    )
+    seconds += sum(made)
     if ranks.world() > 1:
         _see(wanted, source, store)
         ranks.exchange(None)  # what all have seen may be deleted
@@ -174,6 +182,28 @@ def _decided(wanted: Sequence[Job], source: Source, store: Store) -> tuple[list[
 
     jobs, seconds = ranks.decided(numbered)
     return [(plans[number], labels) for number, labels in jobs], seconds
+
+
+def _say_found(wanted: Sequence[Job], lacking: Sequence[Job], source: Source, store: Store) -> None:
+    """Say in one line what the folder holds of the sets that are wanted, if anything."""
+    standing: dict[int, int] = {}
+    for plan, labels in lacking:
+        places = pieces_of(plan, source.real.only(labels), source.compute)
+        for group in begun(plan, places, store):
+            if group.state is not None:
+                count = sum(len(place.labels) for place in group.places)
+                standing[group.state.step] = standing.get(group.state.step, 0) + count
+    classes = sum(len(labels) for _, labels in wanted)
+    finished = classes - sum(len(labels) for _, labels in lacking)
+    if not finished and not standing:
+        return
+    words = [f"{finished} of {classes} classes finished"]
+    plans = {plan for plan, _ in wanted}
+    if len(plans) > 1:
+        words.insert(0, f"{len(plans - {plan for plan, _ in lacking})} of {len(plans)} sets")
+    for step, count in sorted(standing.items()):
+        words.append(f"{count} in flight at step {step} of {lacking[0][0].config.iterations}")
+    store.say(f"found {', '.join(words)}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -162,7 +162,7 @@ def _fresh(
 ) -> dict[str, SyntheticSet]:
     """The missing pieces, made in one go, from where a run that was broken off left them; kept."""
     fresh = {}
-    for group in _groups(plan, lacking, store):
+    for group in begun(plan, lacking, store):
         labels = [label for place in group.places for label in place.labels]
         made = _made(plan, real.only(labels), compute, progress, group)
         for place in lacking:
@@ -192,7 +192,7 @@ def pieces_of(plan: Plan, real: ImageSet, compute: Compute) -> list[Place]:
     ]
 
 
-def _groups(plan: Plan, lacking: Sequence[Place], store: Store) -> list[Checkpoints]:
+def begun(plan: Plan, lacking: Sequence[Place], store: Store) -> list[Checkpoints]:
     """The missing classes, those together that a run that was broken off left at one step."""
     if not lacking:
         return []

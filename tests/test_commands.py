@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.classification import __main__ as classification
 from benchmarks.continual import __main__ as continual
+from benchmarks.nas import __main__ as nas
 from benchmarks.record import read
 from distill import __main__ as distill_command
 from distill.datasets import digits as digits_file
@@ -449,6 +450,55 @@ def test_a_negative_value_is_a_value_and_no_flag():
     given = ["--method.networks", "-1"]
     command, rest = flags.parse(continual.Continual, ["--ipc", "2", *given], prog="x")
     assert command.ipc == 2 and rest == given
+
+
+BRACES = "put a value with braces or spaces in quotation marks"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--method.network", "convnet-d3-w32-instance", "convnet-d3-w64-instance"],
+        ["--method.network=convnet-d3-w32", "--method.network=convnet-d3-w64"],
+        ["--out", "my", "runs"],
+    ],
+    ids=" ".join,
+)
+def test_words_that_a_shell_made_of_one_value_are_told_of_quotation_marks(words, fails):
+    for main in (distill_command.main, continual.main, classification.main):
+        error = fails(main, words)
+        assert BRACES in error and len(error) < 400, error
+
+
+def test_other_mistakes_are_not_told_of_them(fails):
+    for words in (["stray"], ["--ipcs", "2"], ["--ipc", "1", "--ipc", "2"]):
+        assert "quotation" not in fails(distill_command.main, words)
+
+
+@pytest.mark.parametrize("help", ["--help", "-h"])
+@pytest.mark.parametrize(
+    ("main", "names", "common"),
+    [
+        (distill_command.main, "--method", ("--dataset", "--out", "--export")),
+        (continual.main, "--buffer", ("--dataset", "--out", "--orders")),
+        (classification.main, "--method", ("--dataset", "--out", "--recipe")),
+        (nas.main, "--method", ("--dataset", "--out", "--engine")),
+    ],
+    ids=["distill", "continual", "classification", "nas"],
+)
+def test_help_with_a_method_shows_the_commands_flags_and_the_methods(
+    main, names, common, help, capsys
+):
+    with pytest.raises(SystemExit) as end:
+        main([names, "datadam", help])
+    printed = capsys.readouterr()
+    assert end.value.code == 0 and printed.err == ""
+    for flag in (*common, "--method.power", "--method.iterations"):
+        assert f"{flag} " in printed.out, flag
+    with pytest.raises(SystemExit):
+        main([names, "random", help])
+    printed = capsys.readouterr().out
+    assert "--dataset " in printed and "--method.power" not in printed
 
 
 def test_an_unusable_output_folder_is_said_before_the_work(fails, tmp_path):

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from distill import datasets, parts
+from distill import checkpoints, datasets, learn, parts
 from distill.__main__ import main
 from distill.beforehand import Source
 from distill.plan import KIND, Plan, pieces_of
@@ -30,11 +30,33 @@ def test_a_set_goes_on_from_its_pieces_which_go_when_it_is_whole(tmp_path, capsy
     slow = dataclasses.replace(three, made=dataclasses.replace(three.made, seconds=1e6))
     Store(parts.name(out)).put(place.name, KIND, place.facts, slow.tensors(), slow.facts())
     small = made(out)
+    assert "found 1 of 10 classes finished\n" in capsys.readouterr().err
     assert small.made.seconds > 1e6, "the piece was taken"
     assert not parts.name(out).exists()
+    out.unlink()
     anew = made(out)
     assert anew.made.seconds < 1e6 and anew.digest() == small.digest(), "made again"
-    assert capsys.readouterr().out.count("10 images") == 2
+    assert "found" not in capsys.readouterr().err
+
+
+def test_what_is_found_is_said_in_one_line(tmp_path, capsys, monkeypatch):
+    def broken_off(learned, step, number):
+        if number == 2:
+            raise KeyboardInterrupt
+        follow(learned, step, number)
+
+    out, follow = tmp_path / "set", learn._Learned.follow
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(learn._Learned, "follow", broken_off)
+        made(out)
+    assert "found" not in capsys.readouterr().err
+    real = datasets.load("digits", root=tmp_path).train
+    plan, compute = Plan.of("dm", real.about, ipc=1, **SETTINGS), Compute.of("cpu", real.shape)
+    Source(real, compute, parts.name(out)).distill(plan, real.only([3, 7]))
+    made(out)
+    said = [line for line in capsys.readouterr().err.splitlines() if "found" in line]
+    assert said == ["found 2 of 10 classes finished, 8 in flight at step 2 of 4"]
 
 
 def test_two_processes_make_the_same_set_as_one(tmp_path, capsys):

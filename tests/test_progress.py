@@ -74,6 +74,14 @@ def test_without_a_stream_it_is_silent(capsys):
     assert captured.out == captured.err == ""
 
 
+def test_at_the_end_no_time_is_left(monkeypatch):
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)
+    progress = Progress(Terminal())
+    progress.start("steps", 1)
+    progress.advance(note="loss 1")
+    assert progress.stream.getvalue() == "\rsteps  1/1  0:00  loss 1\n"
+
+
 def test_times_are_read_at_a_glance():
     assert [clock(s) for s in (5, 75, 3700)] == ["0:05", "1:15", "1:01:40"]
 

@@ -101,14 +101,15 @@ def test_two_ranks_find_what_one_process_finds(tmp_path, monkeypatch):
     one, two = (
         [line.format(DIGITS=DIGITS, out=tmp_path / name) for line in COMMANDS] for name in "12"
     )
-    launcher = torchrun(2, SCRIPT, "commands", *two)
+    launcher = torchrun(2, SCRIPT, "commands", *two, two[0])
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     in_this_process(*one)
     code, out, error = ended(launcher)
     assert code == 0, error
     assert facts(tmp_path / "1") == facts(tmp_path / "2")
-    assert out.count("10 images: ") == 1 and out.count("record: ") == 2, "one rank prints"
-    assert error.count("set 0: ") == 1
+    assert out.count("10 images: ") == out.count("record: ") == 2, "one rank prints"
+    assert error.count("set.safetensors is there and whole") == 1, "when it was typed again"
+    assert error.count("set 1 of ") == 1
     assert not list((tmp_path / "2").glob("*.parts")) and not list((tmp_path / "2").glob(".*"))
 
 

@@ -178,7 +178,7 @@ def test_classification_killed_goes_on_to_the_same_record(
 
 @pytest.mark.parametrize("kind", ["retrain", "replay"])
 def test_class_orders_killed_again_and_again_go_on_at_their_next_step(
-    whole, counts, tmp_path, kind
+    whole, counts, tmp_path, kind, capsys
 ):
     """6 steps in all, of 2 orders."""
     work = tmp_path / "work"
@@ -192,6 +192,9 @@ def test_class_orders_killed_again_and_again_go_on_at_their_next_step(
     counts.clear()
     assert figures(record(kind, tmp_path)) == whole[kind]
     assert counts["judge"] == 2 and counts["class"] == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "found" in line]
+    assert said[0] == "found 10 of 10 classes finished"  # of one set
+    assert said[1:] == ["found 1 of 2 class orders done", "found 1 of 3 steps of class order 2"]
     counts.clear()
     assert figures(record(kind, tmp_path)) == whole[kind]
     assert counts["judge"] == counts["batch"] == 0
@@ -277,7 +280,10 @@ def test_a_damaged_result_is_set_aside_and_only_that_is_done_again(whole, counts
     counts.clear()
     assert figures(record("classification", tmp_path)) == whole["classification"]
     assert counts["train"] == 1 and counts["class"] == 0
-    assert f"warning: {path} " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"warning: {path} " in said
+    assert "found 2 of 2 sets, 20 of 20 classes finished\n" in said
+    assert "found 2 of 4 networks trained\n" in said
 
 
 def test_what_is_found_counts_in_the_cost(tmp_path):

@@ -371,16 +371,37 @@ def test_a_number_of_processes_that_cannot_be():
 def test_one_line_shows_all_jobs_and_counts_their_parts():
     progress = Progress(io.StringIO())
     progress.every = 0.0
-    together = Together(progress, "distilling", 4)
+    together = Together(progress, "networks trained", [2, 2, 2, 2])
     progress.began -= 100
     together.take(1, "steps", 50, 100, "loss 2")
     together.take(0, "steps", 25, 50, "loss 1")
     together.finish(0)
     assert progress.stream.getvalue().splitlines() == [
-        "distilling  0/4  1:40, 11:40 left  steps 50/100 loss 2",
-        "distilling  0/4  1:40, 5:00 left  steps 25/50, steps 50/100",
-        "distilling  1/4  1:40, 2:47 left  steps 50/100 loss 2",
+        "networks trained  0/8  1:40, 11:40 left  steps 50/100 loss 2",
+        "networks trained  0/8  1:40, 5:00 left  steps 25/50, steps 50/100",
+        "networks trained  2/8  1:40, 2:47 left  steps 50/100 loss 2",
     ]
+
+
+def test_what_an_earlier_run_did_is_shown_and_not_reckoned_with():
+    """Of 8 networks it did 2; of 100 steps of the job in hand 40."""
+    progress = Progress(io.StringIO())
+    progress.every = 0.0
+    together = Together(progress, "networks trained", [2, 2, 4], done=[1])
+    progress.began -= 100
+    together.take(0, "steps", 70, 100, "loss 2", 40)
+    line = "networks trained  2/8  1:40, 8:20 left  steps 70/100 loss 2\n"
+    assert progress.stream.getvalue() == line, "half of 2 of 6 in 100 s"
+
+
+def test_of_many_jobs_a_line_names_the_first_and_counts_the_others():
+    progress = Progress(io.StringIO())
+    progress.every = 0.0
+    together = Together(progress, "classes distilled", [1] * 16)
+    for job in range(16):
+        together.take(job, "steps", job, 100, "loss 2")
+    *_, last = progress.stream.getvalue().splitlines()
+    assert last.endswith("  steps 0/100, steps 1/100, 14 more") and len(last) < 80
 
 
 def test_what_a_job_did_in_an_earlier_stage_still_counts():
@@ -399,4 +420,4 @@ def test_a_job_forwards_a_few_times_a_second_at_most():
     progress.every = 0.0
     progress.advance(note="loss 1")
     progress.say("a line")
-    assert steps[-1] == ("steps", 10**4 + 1, 10**4, "loss 1") and lines == ["a line"]
+    assert steps[-1] == ("steps", 10**4 + 1, 10**4, "loss 1", 0) and lines == ["a line"]

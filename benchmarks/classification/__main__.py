@@ -137,7 +137,7 @@ def prepare(command: Classification, flags: list[str]) -> Ready:
     preset = registry.load("distill.methods", command.method).preset(
         about, command.ipc, command.preset
     )
-    config = configure(preset, flags, prog=PROG)
+    config = configure(preset, flags, prog=PROG, command=Classification)
     formation.require(config.formation, about.shape)
     recipe = recipes.named(command.recipe, about)
     if command.epochs is not None:

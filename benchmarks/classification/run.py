@@ -90,7 +90,14 @@ def _trained(
     threads = judging.threads(count)
     jobs = [(number, group, threads) for number in range(len(sets)) for group in groups]
     kept = _kept(judging, sets, threads, progress)
-    trained = processes.run(_train, jobs, what="training", steps=steps, kept=kept)
+    trained = processes.run(
+        _train,
+        jobs,
+        what="networks trained",
+        steps=steps,
+        kept=kept,
+        size=lambda job: len(job[1]),
+    )
     results: list[list[float]] = [[] for _ in sets]
     earlier = 0.0
     for job, result in zip(jobs, trained, strict=True):
@@ -98,7 +105,7 @@ def _trained(
         own = results[job[0]]
         own += result["accuracies"]
         if len(own) == judging.networks:
-            progress.say(f"set {job[0]}: {statistics.fmean(own):.2f} %")
+            progress.say(f"set {job[0] + 1} of {len(sets)}: {statistics.fmean(own):.2f} %")
     return results, earlier / count
 
 

@@ -140,7 +140,7 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
     about = shared.about(command)
     module = registry.load("distill.methods", command.buffer, what="buffer")
     preset = module.preset(about, command.ipc, command.preset)
-    config = configure(preset, flags, prog=PROG)
+    config = configure(preset, flags, prog=PROG, command=Continual)
     formation.require(config.formation, about.shape)
     protocol = protocols.preset(
         command.preset,

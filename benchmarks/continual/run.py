@@ -109,7 +109,7 @@ def _gone_through(
 
     measured, earlier, store = [], 0.0, Store(orders.work)
     steps = _steps(orders)
-    done = processes.run(_order, jobs, what="class orders", steps=steps, kept=kept)
+    done = processes.run(_order, jobs, what="class orders done", steps=steps, kept=kept)
     for job, result in zip(jobs, done, strict=True):
         measured.append(OrderResult(result["sizes"], result["matrices"]))
         earlier += result["seconds" if kept and kept.was_there(job) else "earlier"]
@@ -167,6 +167,8 @@ def _order(orders: Orders, job: Job, progress: Progress) -> dict[str, Any]:
     place = orders.work if orders.logger is None else None  # a log begins at the first step
     steps = Steps(place and Store(place, progress.say), orders.words(order), facts)
     epochs = protocol.recipe.epochs
+    if steps.done:
+        progress.say(f"found {steps.done} of {protocol.steps} steps of class order {order + 1}")
     progress.start("epochs", protocol.steps * epochs, done=steps.done * epochs)
     with loggers.opened(orders.logger, orders.logs / f"order{order}") as opened:
         result = run_order(

@@ -130,7 +130,7 @@ def planned(command: Nas, flags: list[str], about: "About") -> tuple["Plan | Non
     every = space.pattern(command.space or command.preset, about.shape)
     if isinstance(preset, matching.Config):  # others know no patterns
         flags = spelled(flags, every)
-    config = configure(preset, flags, prog=PROG)
+    config = configure(preset, flags, prog=PROG, command=Nas)
     formation.require(config.formation, about.shape)
     changed = differences(preset, config) | recipe
     if changed.get("network") == every:

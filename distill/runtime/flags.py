@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import os
 import re
 import typing
@@ -18,10 +19,13 @@ from distill.runtime import registry
 from distill.runtime.mistake import Mistake, short, unknown
 
 T = TypeVar("T")
+HELP = {"--help", "-h"}
 LONGEST = 1000
 """Characters of an argument."""
 LONGEST_NAME = 240
 """Bytes of a file's name: a little below what file systems take, for what is put behind it."""
+QUOTED = "; put a value with braces or spaces in quotation marks"
+"""A shell makes several words of such a value."""
 
 
 class Among(NamedTuple):
@@ -78,8 +82,8 @@ def parse(command: type[T], args: list[str], *, prog: str) -> tuple[T, list[str]
         Mistake: a flag that there is not, naming the nearest right one, or a value of a wrong type.
     """
     own = [arg for arg in args if arg.startswith(("--method", "--buffer"))]
-    if own and "--help" in args:
-        args = [arg for arg in args if arg != "--help"]
+    if own and not HELP.isdisjoint(args):
+        args = [arg for arg in args if arg not in HELP]
         return parse(command, args, prog=prog)[0], ["--help"]
     values, rest = cli(command, args, prog=prog, return_unknown_args=True)
     strangers = [flag for flag in rest if flag.startswith("--") and flag[:9] != "--method."]
@@ -88,16 +92,19 @@ def parse(command: type[T], args: list[str], *, prog: str) -> tuple[T, list[str]
     return values, rest
 
 
-def configure(given: T, flags: list[str], *, prog: str) -> T:
+def configure(given: T, flags: list[str], *, prog: str, command: type) -> T:
     """The configuration `given`, changed by flags such as ["--method.power", "1"].
+
+    With `--help` it shows these flags beside those of the dataclass `command`, and ends here.
 
     Raises:
         Mistake: an unknown flag, or a value that cannot be.
     """
-    wrapper = dataclasses.make_dataclass(
-        "Overrides", [("method", type(given), dataclasses.field(default=given))], frozen=True
-    )
-    return cli(wrapper, flags, prog=prog).method
+    own = Annotated[type(given), tyro.conf.arg(name="method")]  # `method` is the command's own
+    field = ("settings", own, dataclasses.field(default=given))
+    both = dataclasses.make_dataclass("Both", [field], bases=(command,), frozen=True)
+    both.__doc__ = command.__doc__
+    return cli(both, flags, prog=prog).settings
 
 
 def differences(given: Any, config: Any) -> dict[str, Any]:
@@ -123,7 +130,7 @@ def cli(command: type, args: Sequence[str], *, prog: str, **kwargs: Any) -> Any:
     except SystemExit as end:
         if end.code != 2:
             raise
-        raise Mistake(_complaint(written.getvalue(), prog)) from None
+        raise Mistake(_complaint(written.getvalue(), prog, hint=_hint(args))) from None
     _check(command, answer[0] if kwargs.get("return_unknown_args") else answer)
     return answer
 
@@ -141,8 +148,15 @@ def _require_sound(args: Sequence[str]) -> None:
             continue
         flag = "--" + arg.partition("=")[0][2:].replace("_", "-").removeprefix("no-")
         if flag in seen:
-            raise Mistake(f"{flag} is given twice; give it once")
+            braces = before.startswith(f"{flag}=") and arg.startswith(f"{flag}=")
+            raise Mistake(f"{flag} is given twice; give it once{QUOTED if braces else ''}")
         seen.add(flag)
+
+
+def _hint(args: Sequence[str]) -> str:
+    """What to do where a value was followed by a word that is no flag."""
+    pairs = itertools.pairwise(arg.startswith("--") for arg in args)
+    return QUOTED if (False, False) in pairs else ""
 
 
 def _check(command: type, values: Any) -> None:
@@ -162,18 +176,20 @@ def _limits(kind: Any) -> list[Among | Within]:
     return own + [limit for part in typing.get_args(kind) for limit in _limits(part)]
 
 
-def _complaint(box: str, prog: str) -> str:
+def _complaint(box: str, prog: str, *, hint: str) -> str:
     """What tyro says, without the frame around it, the title of that and the help on the flag."""
     lines = [line.strip("│ ") for line in box.splitlines()]
     lines = [line for line in lines if line and not re.fullmatch("[╭╰─-].*[╮╯─-]", line)]
     if lines and not box.lstrip().startswith("╭"):  # a plain frame, whose title is a line
         lines = lines[1:]
-    text = " ".join(lines).removeprefix("Error parsing method: ")  # a Mistake of ours
+    text = " ".join(lines).removeprefix("Error parsing settings: ")  # a Mistake of ours
     text = re.sub("( Argument helptext:.*)? For full helptext, ", "; ", text)
+    text, _, _ = text.partition(f"; run {prog} --help")
     # Of a flag that may be left out the last of its types' complaints; None is not for users.
     text = re.sub(r"no type matching .* Got errors: .* - (<class.*?>|typing.*?\)?\]): ", "", text)
     help = f"; see {prog} --help"
-    return text if len(text) < 390 else text[: 380 - len(help)] + " ..." + help
+    text, most = text.removesuffix(help), 380 - len(hint + help)
+    return (text if len(text) <= most else f"{text[:most]} ...") + hint + help
 
 
 # ------------------------------------------------------------------ values

@@ -1,8 +1,11 @@
 """Live progress with an estimate of the time left, on a terminal and in a log file alike."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import TextIO
+
+SHOWN = 3
+"""Jobs of which a line says where they are, or of the others how many there are."""
 
 
 def clock(seconds: float) -> str:
@@ -43,7 +46,7 @@ class Progress:
         spent = now - self.began
         line = f"{self.stage}  {self.done}/{self.total}  {clock(spent)}"
         done = self.done - self.before + self.ahead
-        if done:
+        if done and not over:
             left = spent / done * max(self.total - self.before - done, 0)
             line += f", {clock(left)} left"
         line += f"  {note}"
@@ -65,42 +68,54 @@ class Progress:
 class Together:
     """One line for all of several jobs, of which some are under way at the same time."""
 
-    def __init__(self, progress: Progress, what: str, jobs: int, *, done: int = 0) -> None:
-        """Begin the stage `what` of so many jobs, of which an earlier run has `done` some."""
-        self.progress = progress
+    def __init__(
+        self, progress: Progress, what: str, sizes: Sequence[int], *, done: Collection[int] = ()
+    ) -> None:
+        """Begin a stage that counts `what`: each job is so many of them.
+
+        Args:
+            done: the numbers of the jobs that an earlier run has done.
+        """
+        self.progress, self.sizes = progress, sizes
         self.jobs: dict[int, tuple[str, str, float]] = {}
         self.began: dict[int, dict[str, float]] = {}
         self.others = 0
-        progress.start(what, jobs, done=done)
+        progress.start(what, sum(sizes), done=sum(sizes[job] for job in done))
 
-    def take(self, job: int, stage: str, done: int, total: int, note: str) -> None:
-        """The job number `job` has done so many of the steps of its own `stage`."""
+    def take(self, job: int, stage: str, done: int, total: int, note: str, before: int = 0) -> None:
+        """The job number `job` has done so many of the steps of its own `stage`.
+
+        Args:
+            before: so many of them an earlier run had done.
+        """
         now = time.monotonic()
         stages = self.began.setdefault(job, {})
         stages.setdefault(stage, now)
         spent, here = now - min(stages.values()), now - stages[stage]
-        *_, before = self.jobs.get(job, ("", "", 0.0))
-        done_part = part(spent, here, done / max(total, 1)) if here or not spent else before
+        *_, last = self.jobs.get(job, ("", "", 0.0))
+        done_part = (done - before) / max(total - before, 1)
+        done_part = part(spent, here, done_part) if here or not spent else last
         self.jobs[job] = f"{stage} {done}/{total}", note, done_part
         self._show(0)
 
     def finish(self, job: int) -> None:
         """The job number `job` is done."""
         self.jobs.pop(job, None)
-        self._show(1)
+        self._show(self.sizes[job])
 
-    def elsewhere(self, jobs: int) -> None:
-        """So many jobs in all are done by others, of whom nothing else is known."""
-        before, self.others = self.others, jobs
-        self._show(jobs - before)
+    def elsewhere(self, count: int) -> None:
+        """So many of what is counted are done by others, of whom nothing else is known."""
+        before, self.others = self.others, count
+        self._show(count - before)
 
     def _show(self, steps: int) -> None:
+        self.progress.ahead = sum(self.jobs[job][-1] * self.sizes[job] for job in self.jobs)
         jobs = [self.jobs[number] for number in sorted(self.jobs)]
-        self.progress.ahead = sum(done for *_, done in jobs)
+        where = [place for place, *_ in jobs]
+        if len(where) > SHOWN:
+            where[SHOWN - 1 :] = [f"{len(where) - SHOWN + 1} more"]  # a line has an end
         note = jobs[0][1] if len(jobs) == 1 else ""
-        self.progress.advance(
-            steps, note=f"{', '.join(where for where, *_ in jobs)} {note}".strip()
-        )
+        self.progress.advance(steps, note=f"{', '.join(where)} {note}".strip())
 
 
 def part(spent: float, here: float, done: float) -> float:
@@ -115,11 +130,12 @@ def part(spent: float, here: float, done: float) -> float:
 class Forward(Progress):
     """The progress of one job, for those who show it: a few times a second at most.
 
-    `take` is told the stage, its steps done and in total, and the note; `say` the lines.
+    `take` is told the stage, its steps done and in total, the note, and how many steps an earlier
+    run had done; `say` the lines.
     """
 
     def __init__(
-        self, take: Callable[[str, int, int, str], None], say: Callable[[str], None]
+        self, take: Callable[[str, int, int, str, int], None], say: Callable[[str], None]
     ) -> None:
         super().__init__()
         self._take, self._say, self.every = take, say, 0.3
@@ -130,7 +146,7 @@ class Forward(Progress):
         now = time.monotonic()
         if now - self.shown >= self.every:
             self.shown = now
-            self._take(self.stage, self.done - self.before, self.total - self.before, note)
+            self._take(self.stage, self.done, self.total, note, self.before)
 
     def say(self, text: str) -> None:
         """Have one line written."""

@@ -238,15 +238,15 @@ class Others:
     """What other ranks do in one stage, as rank 0 shows it."""
 
     def __init__(self, finished: Callable[[int], None], say: Callable[[str], None]) -> None:
-        """`finished` is told how many jobs others have done in all, `say` their warnings."""
+        """`finished` is told how much others have done in all, `say` their warnings."""
         self._finished, self._say, self._own = finished, say, 0
         _part.stages += 1
         self._key = f"stage/{_part.stages}"
 
-    def told_one(self) -> None:
-        """This rank has done one more job."""
-        self._own += 1
-        _part.store.add(self._key, 1)
+    def told(self, count: int) -> None:
+        """This rank has done so many more of what is counted."""
+        self._own += count
+        _part.store.add(self._key, count)
         self.look()
 
     def look(self) -> None:

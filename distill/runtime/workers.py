@@ -30,7 +30,7 @@ class Workers:
     Whatever ends it (Ctrl-C, an error in a job, this process killed), no process is left.
 
     with Workers(shared, shape=(3, 32, 32), device=device, progress=progress) as workers:
-        accuracies = list(workers.run(train, jobs, what="training", steps=1000))
+        accuracies = list(workers.run(train, jobs, what="networks trained", steps=1000))
     """
 
     def __init__(
@@ -77,10 +77,12 @@ class Workers:
         what: str,
         steps: float,
         kept: Kept | None = None,
+        size: Callable[[Any], int] = lambda job: 1,
     ) -> Iterator[Any]:
         """The results of all jobs, in their order; one process is this one.
 
         Args:
+            what: is counted, in the plural: "networks trained". size: how many of them a job is.
             kept: has results of earlier runs and gets the new ones; None keeps nothing.
 
         Raises:
@@ -88,7 +90,8 @@ class Workers:
             RuntimeError: a job raised something else, in another process; with its traceback.
         """
         held, following = {}, 0
-        for place, result in self.finished(function, jobs, what=what, steps=steps, kept=kept):
+        finished = self.finished(function, jobs, what=what, steps=steps, kept=kept, size=size)
+        for place, result in finished:
             held[place] = result
             while following in held:
                 yield held.pop(following)
@@ -102,6 +105,7 @@ class Workers:
         what: str,
         steps: float,
         kept: Kept | None = None,
+        size: Callable[[Any], int] = lambda job: 1,
     ) -> Iterator[tuple[int, Any]]:
         """As `run`, with each job's number, as they finish."""
         kept = kept or Unkept()
@@ -110,7 +114,11 @@ class Workers:
         results = dict(known)
         waiting = [number for number in range(len(jobs)) if number not in results]
         if jobs:
-            together = Together(self.progress, what, len(jobs), done=len(results))
+            sizes = [size(job) for job in jobs]
+            if results:
+                there = sum(sizes[number] for number in results)
+                self.progress.say(f"found {there} of {sum(sizes)} {what}")
+            together = Together(self.progress, what, sizes, done=results)
         yield from results.items()
         if not waiting:
             return
@@ -197,6 +205,6 @@ def _exchanged(done: Iterable[tuple[int, Any]], together: Together) -> Iterator[
     others = ranks.Others(together.elsewhere, together.progress.say)
     for place, result in done:
         mine.append((place, result))
-        others.told_one()
+        others.told(together.sizes[place])
     parts = ranks.exchange(mine, meanwhile=others.look)
     yield from sorted({place: result for part in parts for place, result in part}.items())
