@@ -20,6 +20,7 @@ from torch import Tensor
 from distill import formation, learn, pattern
 from distill.augment import Draw, augment, draw
 from distill.checkpoints import NONE, Checkpoints
+from distill.compiled import WORTH_COMPILING
 from distill.drawing import RealImages
 from distill.images import ImageSet
 from distill.learn import Step
@@ -30,8 +31,6 @@ from distill.runtime.compute import FLOAT32, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 
-WORTH_COMPILING = 1e12
-"""FLOPs that one class costs from which on the compiler's 10 to 25 seconds come back."""
 LONG = 1000
 """Steps that a run is taken to have: one of fewer may be the beginning of one of more, and must
 round as that does."""

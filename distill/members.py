@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from distill.compiled import fused
 from distill.images import ImageSet
 from distill.networks import Network, Spec, build, couples_images, initialise, size
 from distill.pieces import Pieces, even, filled
@@ -113,17 +114,14 @@ class Member:
 
     def _compiled(self, images: int, say: Callable[[str], None], *, learning: bool) -> Statistic:
         """The statistic through torch.compile; where that fails, `say` so and go on without."""
-        fused = torch.compile(self.statistic, dynamic=False)
         device = self.compute.device
         example = torch.zeros(images, *self.shape, device=device, dtype=self.dtype)
         example.requires_grad_(learning)
-        try:
+
+        def trial(statistic: Statistic) -> None:
             with torch.set_grad_enabled(learning):
-                terms = self.terms(fused, example)
+                terms = self.terms(statistic, example)
             if learning:
                 torch.autograd.grad(sum(v.rows.sum() for v in terms), example)
-        except Exception as failure:  # whatever the compiler of this machine raises
-            reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
-            say(f"torch.compile fails here, so it is left out: {reason}")
-            return self.statistic
-        return fused
+
+        return fused(self.statistic, trial, say)

@@ -2,26 +2,21 @@
 
 import dataclasses
 import itertools
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from distill.augment import augment, draw
 from distill.cutmix import cutmix
-from distill.networks import Network, couples_images
-from distill.pieces import even, fitting
+from distill.networks import Network
+from distill.passes import compiled, forward, gradients
 from distill.recipes import Recipe
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
-from distill.stack import Grouped, Stack, stack
-
-AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
-"""How many numbers one layer's activations may have at a time in training (`distill.pieces`)."""
+from distill.stack import Stack, stack
 
 
 class Diverged(Mistake):
@@ -49,18 +44,6 @@ def require_finite(
         f"{done - len(losses) + first + 1} (epoch {epoch + 1} of {recipe.epochs}, rate "
         f"{recipe.rate_at(epoch):g}); choose another network or recipe, or look at its images"
     )
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over the mini-batch, summed over the networks, so that each learns as if alone.
-
-    Args:
-        logits: [K, B, classes]. labels: [K, B], or probabilities of the first classes [K, B, c];
-            the others have none.
-    """
-    if labels.is_floating_point():
-        labels = F.pad(labels, (0, logits.shape[-1] - labels.shape[-1]))
-    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(0, 1)) * len(logits)
 
 
 class Batches:
@@ -108,48 +91,6 @@ class Batches:
             yield self.gather(chosen)
 
 
-def gradients(
-    model: Stack | Grouped, images: Tensor, labels: Tensor, *, compute: Compute = CPU
-) -> tuple[Tensor, Tensor]:
-    """Add a mini-batch's gradients to those of the model's parameters.
-
-    Network by network, and in pieces that stay in a CPU's cache where that is the same: where the
-    norm sees one image at a time. Each network's weights are converted once (`Compute.autocast`).
-
-    Args:
-        images: [K, B, C, H, W]. labels: as `cross_entropy` takes them.
-
-    Returns:
-        The loss [] summed over the networks, and the logits [K, B, classes], both detached.
-    """
-    if isinstance(model, Grouped):
-        with compute.autocast():
-            logits = model(images).float()
-            loss = cross_entropy(logits, labels)
-            loss.backward()
-        return loss.detach(), logits.detach()
-    total, rows = torch.zeros((), device=images.device), []
-    for network, own, wanted in zip(model.networks, images, labels, strict=True):
-        piece = _piece(network, own)
-        with compute.autocast():
-            for part, label in zip(own.split(piece), wanted.split(piece), strict=True):
-                logits = network(part).float()
-                share = len(part) / len(own)
-                loss = cross_entropy(logits[None], label[None]) * share
-                loss.backward()
-                total += loss.detach()
-                rows.append(logits.detach())
-    return total, torch.cat(rows).view(*images.shape[:2], -1)
-
-
-def _piece(network: Network, images: Tensor) -> int:
-    """How many of the images [B, C, H, W] pass through the network at a time."""
-    if couples_images(network.spec):
-        return len(images)
-    numbers = network.spec.width * math.prod(images.shape[2:])
-    return even(len(images), fitting(numbers, images.device.type, AT_ONCE))
-
-
 def streams(seed: int, count: int, *purpose: str | int) -> list[torch.Generator]:
     """One training stream for each of `count` networks."""
     return [generator(seed, "train", *purpose, k) for k in range(count)]
@@ -164,6 +105,7 @@ def training(
     generators: list[torch.Generator],
     steps: int | None = None,
     compute: Compute = CPU,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Train every network on all the images, in place, one optimiser step at a time.
 
@@ -173,6 +115,7 @@ def training(
         labels: int64 [N].
         steps: stop after so many, whatever the recipe's epochs; the rate then falls after half of
             them.
+        say: is told in a line where there is no compiler.
 
     Yields:
         After each step: the steps done, and the loss [] summed over the networks.
@@ -182,12 +125,16 @@ def training(
     batches = Batches(images, labels, recipe=recipe, generators=generators)
     in_steps = dataclasses.replace(recipe, epochs=steps) if steps else None
     done, total = 0, steps or recipe.epochs * len(batches)
+    way = forward
+    if isinstance(model, Stack):
+        given = {"recipe": recipe, "steps": total, "compute": compute, "say": say}
+        way = compiled(networks[0], images, labels, **given)
     while done < total:
         for x, y in itertools.islice(batches, total - done):
             epoch = done // len(batches)
             set_rate(optimiser, in_steps.rate_at(done) if in_steps else recipe.rate_at(epoch))
             optimiser.zero_grad()
-            loss, _ = gradients(model, x, y, compute=compute)
+            loss, _ = gradients(model, x, y, compute=compute, forward=way)
             optimiser.step()
             done += 1
             yield done, loss
@@ -222,6 +169,7 @@ def fit(
         recipe=recipe,
         generators=[generator(seed, "train", number) for number in numbers],
         compute=compute,
+        say=progress.say if progress else lambda line: None,
     )
     losses: list[Tensor] = []
     for done, loss in steps:

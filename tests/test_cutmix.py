@@ -7,9 +7,10 @@ import torch
 
 from distill.cutmix import cutmix
 from distill.datasets import digits as digits_file
+from distill.passes import cross_entropy
 from distill.recipes import Recipe
 from distill.runtime.seeding import generator
-from distill.train import Batches, cross_entropy, fit, streams
+from distill.train import Batches, fit, streams
 
 CLASSES = 10
 

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from benchmarks.cost import reference
-from distill import train
+from distill import passes
 from distill.networks import build, parse
+from distill.passes import gradients
 from distill.recipes import Recipe
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.seeding import generator
 from distill.stack import stack
-from distill.train import Batches, accuracy, fit, gradients, predictions, streams, training
+from distill.train import Batches, accuracy, fit, predictions, streams, training
 
 
 def networks(count, shape=(1, 8, 8)):
@@ -183,7 +184,7 @@ def test_a_mini_batch_in_pieces_has_the_gradients_of_the_whole(
     spec, sizes = parse(f"convnet-d2-w8-{norm}"), []
     found = []
     for most in (2**22, 8 * 64 * 7):
-        monkeypatch.setitem(train.AT_ONCE, "cpu", most)
+        monkeypatch.setitem(passes.AT_ONCE, "cpu", most)
         network = build(spec, (1, 8, 8), classes=10, generator=generator(0)).train()
         network.register_forward_hook(lambda _, given, __: sizes.append(len(given[0])))
         model, compute = stack([network], (1, 8, 8)), Compute(precision=precision)
@@ -217,3 +218,61 @@ def test_in_bfloat16_gradients_and_weights_stay_float32_and_agree(digits, count)
     fit(several, images, labels, recipe=Recipe(epochs=30), seed=0, compute=compute)
     assert accuracy(several, images, labels, compute=compute).min() > 0.3
     assert predictions(several, images).dtype == torch.int64
+
+
+LOW, SHORT = Compute(torch.device("cpu"), 1, "bfloat16"), Recipe(epochs=2, batch=8)
+
+
+def trained(compute, *, name="convnet-d1-w4", recipe=None, say=print):
+    """A network's weights after 4 steps on 12 images of 20 pixels."""
+    network = build(parse(name), (3, 20, 20), classes=10, generator=generator(0, "network"))
+    images = torch.randn(12, 3, 20, 20, generator=generator(0, "images"))
+    given = {"recipe": recipe or SHORT, "generators": streams(0, 1), "compute": compute, "say": say}
+    for _ in training([network], images, torch.arange(12) % 10, **given):
+        pass
+    return torch.cat([weight.detach().flatten() for weight in network.parameters()])
+
+
+@pytest.mark.parametrize("cutmix", [0.0, 0.5])
+def test_a_compiled_training_is_the_same_but_for_rounding(cutmix):
+    said, recipe = [], dataclasses.replace(SHORT, cutmix=cutmix)
+    always, never = (Compute(compile=how) for how in ("always", "never"))
+    fused = trained(always, recipe=recipe, say=said.append)
+    if any("torch.compile fails here" in line for line in said):
+        pytest.skip("no C++ compiler here")
+    plain = trained(never, recipe=recipe)
+    assert not torch.equal(plain, trained(never)) or not cutmix
+    assert torch.allclose(fused, plain, atol=1e-5)
+    assert torch.equal(fused, trained(always, recipe=recipe))
+
+
+def test_what_of_a_training_is_compiled_goes_by_its_own_work(monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: seen.append(1) or function)
+
+    def compilations(compute, **settings):
+        seen.clear()
+        trained(compute, **settings)
+        return len(seen)
+
+    assert compilations(LOW) == 0  # too short
+    monkeypatch.setattr(passes, "WORTH_COMPILING", 1e6)
+    assert compilations(LOW) == 1
+    assert compilations(CPU) == 0  # float32
+    assert compilations(dataclasses.replace(CPU, compile="always")) == 1
+    assert compilations(dataclasses.replace(LOW, compile="never")) == 0
+    assert compilations(LOW, name="convnet-d1-w4-batch") == 0  # its statistics stay its own
+
+
+def test_where_the_compiler_fails_a_training_says_so_and_goes_on(monkeypatch):
+    def compiler(function, dynamic):
+        def failing(*given):
+            raise RuntimeError("no working C++ compiler\nand much more")
+
+        return failing
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    said = []
+    weights = trained(Compute(compile="always"), say=said.append)
+    assert said == ["torch.compile fails here, so it is left out: no working C++ compiler"]
+    assert torch.equal(weights, trained(Compute(compile="never")))

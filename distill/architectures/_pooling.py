@@ -30,9 +30,13 @@ class _Average(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         height, width = (size // 2 * 2 for size in ctx.shape[2:])
+        quarter = gradient * 0.25
+        if torch.compiler.is_compiling():  # strided writes become one pixel at a time there
+            twice = quarter[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2)
+            spread = twice.reshape(*ctx.shape[:2], height, width)
+            return F.pad(spread, (0, ctx.shape[3] - width, 0, ctx.shape[2] - height))
         even = (height, width) == ctx.shape[2:]
         spread = (gradient.new_empty if even else gradient.new_zeros)(ctx.shape)
-        quarter = gradient * 0.25
         spread[..., 0:height:2, 0:width:2] = quarter
         spread[..., 0:height:2, 1:width:2] = quarter
         spread[..., 1:height:2, :] = spread[..., 0:height:2, :]

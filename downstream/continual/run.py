@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 
-from distill import train
+from distill import passes
 from distill.images import Data
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.progress import Progress
@@ -82,7 +82,7 @@ def _fine_tuning(plugin: Rehearsal, evaluator: EvaluationPlugin, *, compute: Com
     strategy = InPieces(
         model=networks,
         optimizer=recipe.optimiser(networks),
-        criterion=train.cross_entropy,
+        criterion=passes.cross_entropy,
         train_mb_size=recipe.batch,
         train_epochs=recipe.epochs,
         device=compute.device,

@@ -66,11 +66,12 @@ class Settings:
 
     @property
     def compute(self) -> Compute:
-        """Where and how to compute."""
+        """Where and how to compute; each network would need the compiler for itself."""
         return Compute(
             torch.device(self.device),
             self.threads,
             self.precision,
+            compile="never",
             deterministic=self.deterministic,
         )
 
