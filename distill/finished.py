@@ -115,10 +115,11 @@ def _require_same(held: Held, asked: Asked, path: Path) -> None:
     made, config = held.small.made, asked.plan.config
     known = {name: fact for name, fact in dataclasses.asdict(made).items() if name not in SPENT}
     # A setting that came in after a set was made had its default then.
-    settings = dataclasses.asdict(type(config)()) | known["config"]
+    lacking = [f for f in dataclasses.fields(config) if f.name not in known["config"]]
+    usual = {f.name: f.default for f in lacking if f.default is not dataclasses.MISSING}
     difference = identity.first_difference(
         _named({"precision": FLOAT32} | asked.facts, dataclasses.asdict(config)),
-        _named(known | held.further, settings),
+        _named(known | held.further, usual | known["config"]),
     )
     if difference is not None:
         name = made.dataset.get("name")

@@ -278,8 +278,9 @@ def test_what_is_added_is_known_to_what_was_there(add, tmp_path):
     few = ["--method.iterations", "2", "--method.networks", "2", "--method.network", "mynet"]
     distill_command.main(["--dataset", "mydata", "--method", "datadam", *few, "--out", str(out)])
     assert SyntheticSet.load(out).made.config["network"] == "mynet-w4"
-    distill_command.main(["--method", "mymethod", "--ipc", "2", "--out", str(out)])
-    assert len(SyntheticSet.load(out)) == 20
+    other = tmp_path / "other.safetensors"
+    distill_command.main(["--method", "mymethod", "--ipc", "2", "--out", str(other)])
+    assert len(SyntheticSet.load(other)) == 20
 
 
 def test_what_is_added_is_named_in_mistakes_and_checks_its_settings(add, fails):
