@@ -60,11 +60,14 @@ def compiled(
         images, labels: of the whole training, as `train.training` takes them. steps: of it.
         say: is told in a line where there is no compiler.
     """
+    always = compute.compile == "always"
+    if couples_images(network.spec) or compute.compile == "never":
+        return forward
+    if compute.precision == FLOAT32 and not always:
+        return forward
     images = images[: recipe.batch]
     flops = size(network.spec, tuple(images.shape[1:]), network.head.out_features)[1]
-    worth = 3 * flops * steps * len(images) >= WORTH_COMPILING
-    auto = compute.compile == "auto" and compute.precision != FLOAT32 and worth
-    if couples_images(network.spec) or not (auto or compute.compile == "always"):
+    if 3 * flops * steps * len(images) < WORTH_COMPILING and not always:
         return forward
     some = torch.zeros_like(images[: _piece(network, images)])
     label = labels[: len(some)]
