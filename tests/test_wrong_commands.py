@@ -206,7 +206,7 @@ def wrong_places():
         yield Wrong(
             command,
             ["--dataset", "folder", "--image-size", "8", "--data-root", "FILE"],
-            "cannot read",
+            "give a folder or a zip",
             loads=True,
         )
     for command in LEARN[1:]:

@@ -166,7 +166,8 @@ class Zip:
         except Exception as error:  # zipfile raises of many kinds, whatever is damaged
             reason = error.strerror if isinstance(error, OSError) else error
             raise Mistake(
-                f"{path} is no zip of pictures that can be read: {reason}; mend or pack it anew"
+                f"{path} is no zip of pictures that can be read: {reason}; give a folder or a zip "
+                "of one, whole"
             ) from error
         self._top = self._root()
 
