@@ -114,9 +114,10 @@ def prepare(command: Distill, flags: list[str]) -> Ready:
     from distill.images import whitened
     from distill.parts import name
     from distill.plan import Plan, require_ipc
-    from distill.runtime import cores, registry
+    from distill.runtime import cores, origin, registry
     from distill.runtime.compute import Compute
 
+    origin.ours()  # the code that runs, whatever is edited while data are loaded
     module, say = registry.load("distill.methods", command.method), ranks.progress().say
     about = datasets.about(command.dataset, size=command.image_size)
     preset = module.preset(about, command.ipc, command.preset)

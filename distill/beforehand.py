@@ -71,6 +71,7 @@ class Source:
         compute = self.compute
         own: dict[str, Any] = {} if threads is None else {"threads": threads}
         own |= {"deterministic": True} if compute.deterministic else {}
+        own |= {"compile": compute.compile} if compute.compile != "auto" else {}
         return {"precision": compute.precision, "device": compute.device.type, **own}
 
     def computing(self, threads: int | None) -> Compute:

@@ -28,7 +28,8 @@ Precision = chosen(
     *("auto", "float32", "bfloat16"),
 )
 Compile = chosen(
-    "Whether long work goes through torch.compile; auto where that pays",
+    "Whether long work on sets, and networks of benchmarks.classification, go through "
+    "torch.compile; auto where that pays",
     *("auto", "always", "never"),
 )
 Deterministic = Annotated[

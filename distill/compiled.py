@@ -10,6 +10,9 @@ from distill.networks import Network
 
 WORTH_COMPILING = 1e12
 """FLOPs from which on the compiler's 10 to 25 seconds come back."""
+LIMIT = 10_000
+"""Networks and shapes that one process may compile. Beyond torch's own limit of 8 it computes
+uncompiled without a word, and figures would depend on what was compiled before."""
 
 Function = TypeVar("Function", bound=Callable)
 
@@ -32,6 +35,7 @@ def fused(
     def laid_out(network: Network, images: Tensor, *others: Tensor) -> Any:
         return function(network, images.contiguous(memory_format=torch.channels_last), *others)
 
+    torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = LIMIT
     compiled = torch.compile(laid_out, dynamic=False)
     try:
         trial(compiled)

@@ -65,18 +65,21 @@ def compiled(
         return forward
     if compute.precision == FLOAT32 and not always:
         return forward
-    images = images[: recipe.batch]
+    total, images = len(images), images[: recipe.batch]
     flops = size(network.spec, tuple(images.shape[1:]), network.head.out_features)[1]
     if 3 * flops * steps * len(images) < WORTH_COMPILING and not always:
         return forward
-    some = torch.zeros_like(images[: _piece(network, images)])
-    label = labels[: len(some)]
     if recipe.cutmix:
-        label = F.one_hot(label, int(labels.max()) + 1).to(some)
+        labels = F.one_hot(labels, int(labels.max()) + 1).to(images)
+    last = total % recipe.batch
+    batches = [images, images[:last]] if last else [images]
+    shapes = {len(part) for batch in batches for part in batch.split(_piece(network, batch))}
 
     def trial(forward: Pass) -> None:
-        with compute.autocast():
-            loss, _ = forward(network, some, label)
+        for count in sorted(shapes):
+            some = torch.zeros_like(images[:count])
+            with compute.autocast():
+                loss, _ = forward(network, some, labels[:count])
             torch.autograd.grad(loss, list(network.parameters()))
 
     return fused(forward, trial, say)

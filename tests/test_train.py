@@ -7,6 +7,7 @@ import torch
 
 from benchmarks.cost import reference
 from distill import passes
+from distill.compiled import fused
 from distill.networks import build, parse
 from distill.passes import gradients
 from distill.recipes import Recipe
@@ -276,3 +277,27 @@ def test_where_the_compiler_fails_a_training_says_so_and_goes_on(monkeypatch):
     weights = trained(Compute(compile="always"), say=said.append)
     assert said == ["torch.compile fails here, so it is left out: no working C++ compiler"]
     assert torch.equal(weights, trained(Compute(compile="never")))
+
+
+def one_pass(name):
+    network = build(parse(name), (3, 8, 8), classes=2, generator=generator(0))
+    return lambda forward: forward(network, torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]))
+
+
+def test_no_number_of_networks_is_too_many_to_compile():
+    """From torch's own limit on it would compute uncompiled without a word."""
+    graphs = []
+
+    def backend(graph, example):
+        graphs.append(graph)
+        return graph.forward
+
+    compiling = torch.compile
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            torch, "compile", lambda function, dynamic: compiling(function, backend=backend)
+        )
+        for width in range(4, 24):
+            fused(passes.forward, one_pass(f"convnet-d1-w{width}"), print)
+    torch.compiler.reset()
+    assert len(graphs) == 20
