@@ -3,6 +3,7 @@
 Every tree is written here, in the official layout, with pictures of a few bytes.
 """
 
+import errno
 import io
 import itertools
 import os
@@ -183,6 +184,37 @@ def test_an_official_archive_is_checked_unpacked_and_found_again(
     require_right(datasets.load(name, root=tmp_path), wnids)
 
 
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_an_official_archive_may_be_the_data_root_itself(tmp_path, name, monkeypatch, offline):
+    top, wnids = OFFICIAL[name], list(SUBSETS[name].CLASSES)
+    path = tarred(tmp_path / f"{top}.tgz", under(top, tree(wnids)))
+    refused(name, path, f"{path} has md5 .*: give the official file")
+    digest = md5(path.read_bytes()).hexdigest()
+    monkeypatch.setitem(SUBSETS[name].ARCHIVES, top, digest)
+    for _ in range(2):
+        require_right(datasets.load(name, root=path), wnids)
+    assert names(tmp_path) == [top, path.name]
+
+
+def test_a_half_unpacked_folder_is_not_taken_for_that_of_another_process(tmp_path, monkeypatch):
+    top = "imagenette2-160"
+    path = tarred(tmp_path / f"{top}.tgz", under(top, tree(imagenette.CLASSES)))
+    monkeypatch.setitem(imagenette.ARCHIVES, top, md5(path.read_bytes()).hexdigest())
+    write(tmp_path / top, {"val/n01440764/1.JPEG": SHADES[0]})
+    refused("imagenette", tmp_path, f"{tmp_path / top} was there .*; delete that folder and run")
+    shutil.rmtree(tmp_path / top)
+    require_right(datasets.load("imagenette", root=tmp_path), imagenette.CLASSES)
+
+
+def test_only_a_folder_is_left_in_the_place_of_a_folder(tmp_path):
+    write(tmp_path, {"made/a": b"new", "folder/a": b"old", "file": b"old"})
+    _archive.settle(tmp_path / "made", tmp_path / "folder")
+    assert (tmp_path / "folder" / "a").read_bytes() == b"old"
+    for made, place in (("made", "file"), ("file", "folder")):
+        with pytest.raises(Mistake, match=f"cannot write {tmp_path / place}: "):
+            _archive.settle(tmp_path / made, tmp_path / place)
+
+
 def test_an_archive_of_the_right_digest_that_lacks_its_folder_is_refused(tmp_path, monkeypatch):
     path = tarred(tmp_path / "imagenette2-160.tgz", {"other/a": b"a"})
     digest = md5(path.read_bytes()).hexdigest()
@@ -231,6 +263,7 @@ def test_tiny_imagenet_is_read_from_each_of_its_layouts(tmp_path, monkeypatch, l
     elif layout == "zip":
         path = zipped(tmp_path / "tiny-imagenet-200.zip", official)
         refused("tiny_imagenet", tmp_path, f"{path} has md5 .*: delete it and run again")
+        refused("tiny_imagenet", path, f"{path} has md5 .*: give the official file")
         monkeypatch.setattr(tiny_imagenet, "MD5", md5(path.read_bytes()).hexdigest())
     elif layout == "plain":
         root = zipped(tmp_path / "mine.zip", tree(MANY, counts=(1, 1)))
@@ -320,6 +353,14 @@ def test_a_subset_is_taken_out_of_a_val_as_it_is_packed(tmp_path):
     refused("imagenette", tmp_path, "val holds no picture of class n01440764; give all classes")
 
 
+def test_the_kit_of_a_zip_lies_beside_it(tmp_path):
+    truth, wnids = [*range(10)], [*imagenette.CLASSES]
+    path = zipped(tmp_path / "x.zip", tree(wnids, counts=(1,), halves=("train",)) | flat(truth))
+    refused("imagenette", path, f"put the unpacked {_wordnet.KIT} into {tmp_path}, which says")
+    kit(tmp_path / _wordnet.KIT, truth, wnids)
+    require_right(datasets.load("imagenette", root=path), wnids, counts=(1, 1))
+
+
 # ------------------------------------------------------------------ bad trees and archives
 
 
@@ -347,6 +388,22 @@ def test_a_truncated_picture_is_named_and_nothing_is_left(tmp_path, nette):
     assert names(nette) == ["imagenette-128px-train.images", "train", "val"]
     path.write_bytes(SHADES[9])
     require_right(datasets.load("imagenette", root=tmp_path), imagenette.CLASSES)
+
+
+def test_what_passes_is_not_blamed_on_a_picture(tmp_path, nette, monkeypatch):
+    def fail(error):
+        def read(*_, **__):
+            raise error
+
+        monkeypatch.setattr(_tree.reading, "whole", read)
+
+    fail(OSError(errno.ESTALE, "Stale file handle"))
+    says = "cannot read .*.JPEG: Stale file handle; mend that and run the same command again"
+    refused("imagenette", tmp_path, says)
+    fail(MemoryError())
+    with pytest.raises(MemoryError):
+        datasets.load("imagenette", root=tmp_path)
+    assert names(nette) == [*HALVES]
 
 
 def test_a_class_of_one_picture_is_a_class_and_one_of_none_is_refused(tmp_path, nette):
@@ -408,6 +465,8 @@ NAMES = {
     "train/a/0.png": "it holds train/a/0.png twice",
     "train/a/./0.png": "it holds train/a/0.png twice",
     "train/a": "it holds train/a twice",
+    "train/a/" + "a/" * 14 + "x.png": "a name that is too long or too deep",
+    "train/a/" + "a" * 993: "a name that is too long or too deep",
     "train/a/0.png/x.png": "train/a/0.png is both a file and a folder",
 }
 
@@ -440,7 +499,7 @@ def with_entry(path, *, kind=0o100644, flag=0, method=zipfile.ZIP_DEFLATED, cont
 def test_links_and_what_is_packed_otherwise_in_a_zip_is_refused(tmp_path):
     def says(what, **given):
         path = with_entry(tmp_path / "x.zip", **given)
-        refused("folder", path, f"x.zip is no zip .*: top/train/a/x.png is {what}; mend", size=8)
+        refused("folder", path, f"x.zip is no zip .*: top/train/a/x.png is {what}; give", size=8)
 
     says("a link or a device", kind=0o120777, content=b"/etc/passwd")
     says("a link or a device", kind=0o020666)

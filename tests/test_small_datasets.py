@@ -5,6 +5,7 @@ import hashlib
 import io
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,6 +233,34 @@ def test_files_are_fetched_once_and_whole(name, tmp_path, monkeypatch):
     assert len(files(root)) == len(kept) - 1
 
 
+@pytest.mark.parametrize("name", ["medmnist_bloodmnist", "eurosat"])
+def test_the_official_file_may_be_the_data_root_itself(name, tmp_path, monkeypatch):
+    written(name, tmp_path, monkeypatch)
+    (path,) = files(tmp_path)
+    assert loaded(name, path).digest() == loaded(name, tmp_path).digest()
+    other = path.rename(path.with_stem("other"))
+    with pytest.raises(Mistake, match=f"{other} is another file than {path.name}; give as --data-"):
+        loaded(name, other)
+    path.write_bytes(other.read_bytes() + b"x")
+    with pytest.raises(Mistake, match=f"{path} has md5 .*: give the official file"):
+        loaded(name, path)
+
+
+def test_where_a_host_sends_another_file_the_next_is_asked(tmp_path, monkeypatch):
+    written("mnist", tmp_path / "host", monkeypatch)
+    wrong, right = tmp_path / "wrong", tmp_path / "host" / "MNIST" / "raw"
+    wrong.mkdir()
+    for path in files(right):
+        (wrong / path.name).write_bytes(b"a page")
+    mirrors = [f"{wrong.as_uri()}/", NOWHERE, f"{right.as_uri()}/"]
+    monkeypatch.setattr(IDX["mnist"][1], "mirrors", mirrors[:2])
+    with pytest.raises(Mistake, match="what file:.*wrong.* sends has .*: nothing was kept"):
+        loaded("mnist", tmp_path / "data")
+    monkeypatch.setattr(IDX["mnist"][1], "mirrors", mirrors)
+    data = loaded("mnist", tmp_path / "data")
+    assert data.digest() == loaded("mnist", tmp_path / "host").digest()
+
+
 def reach(host, monkeypatch):
     """The files in the folder `host` are what the official hosts send."""
     url = f"{host.as_uri()}/"
@@ -409,16 +438,27 @@ def write_digits(root, size=28, colour=0):
 @pytest.mark.parametrize("name", [*IDX, "svhn"])
 @pytest.mark.parametrize("form", ["root", "folder", "zip"])
 def test_a_tree_of_numbered_folders(name, form, tmp_path):
-    write_digits(tmp_path if form == "root" else tmp_path / name)
+    write_digits(tmp_path / name)
     if form == "zip":
         shutil.make_archive(str(tmp_path / name), "zip", tmp_path / name)
         shutil.rmtree(tmp_path / name)
-    data = loaded(name, tmp_path)
+    data = loaded(name, tmp_path / name if form == "root" else tmp_path)
     about = datasets.about(name)
     for half in data:
         assert half.shape == about.shape and half.classes == about.classes and half.name == name
         assert half.labels.tolist() == [label for label in range(10) for _ in range(2)]
         assert half.images[6].unique().tolist() == [60] and half.images[7].unique().tolist() == [9]
+
+
+@pytest.mark.parametrize("name", [*IDX, "svhn"])
+def test_numbered_folders_of_another_name_may_be_of_another_dataset(name, tmp_path):
+    write_digits(tmp_path / "tree")
+    path = shutil.make_archive(str(tmp_path / "tree"), "zip", tmp_path / "tree")
+    for root in (tmp_path / "tree", Path(path)):
+        with pytest.raises(Mistake, match=f"in {root} may be of any dataset; .* the name {name}"):
+            loaded(name, root)
+    own = Path(path).rename(tmp_path / f"{name}.zip")
+    assert len(loaded(name, own).train) == 20
 
 
 def test_a_tree_with_other_folders_or_colours_is_refused(tmp_path):

@@ -27,6 +27,10 @@ MOST = 2**30
 CHUNK = 2**20
 PATIENCE = 20.0
 """Seconds that a host may be silent."""
+GIVEN = "give the official file"
+"""What to do where a file that was given itself is another."""
+DEEPEST, LONGEST = 16, 1000
+"""Parts and characters of a name in an archive."""
 PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
 """The kinds of a plain file in a tar file."""
 
@@ -135,9 +139,11 @@ def inner(name: str) -> PurePosixPath:
     """The name of a file in an archive, from where the archive is unpacked.
 
     Raises:
-        ValueError: it leads elsewhere, or is no text.
+        ValueError: it leads elsewhere, is no text, or longer than one is.
     """
     path = PurePosixPath(name)
+    if len(name) > LONGEST or len(path.parts) > DEEPEST:
+        raise ValueError(f"it holds {short(repr(name))}, a name that is too long or too deep")
     if not name.isprintable():
         raise ValueError(f"it holds {short(repr(name))}, a name that is no text")
     if path.is_absolute() or ".." in path.parts or "\\" in name:
@@ -173,7 +179,9 @@ def scratch(folder: Path) -> Iterator[Path]:
 
 
 def settle(made: Path, folder: Path) -> None:
-    """Give a finished folder or file its name; another process may have been quicker.
+    """Give a finished folder or file its name; a folder that is there already is left as it is.
+
+    Another process may have been quicker.
 
     Raises:
         Mistake: it cannot be renamed.
@@ -182,7 +190,7 @@ def settle(made: Path, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         made.rename(folder)
     except OSError as error:
-        if not folder.is_dir():
+        if not (made.is_dir() and folder.is_dir()):
             raise _unwritten(folder, error) from error
 
 

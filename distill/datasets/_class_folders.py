@@ -24,12 +24,18 @@ def read(root: Path, about: About, names: Sequence[str]) -> Data | None:
         None if there is no tree with the first of them.
 
     Raises:
-        Mistake: other class folders, a file that is no picture, or a picture in colour where the
-            dataset is grey.
+        Mistake: numbered class folders in a folder or zip that is not named as the dataset (they
+            may be of any dataset), other class folders, a file that is no picture, or a picture in
+            colour where the dataset is grey.
     """
     tree = _tree.found(root, [about.name])
     if tree is None or not tree.is_folder(f"train/{names[0]}"):
         return None
+    if names[0].isdecimal() and not _has_name(tree.path, about.name):
+        raise Mistake(
+            f"the class folders {', '.join(names)} in {tree.path} may be of any dataset; if they "
+            f"are of {about.name}, give that folder or zip the name {about.name}"
+        )
     test = "val" if tree.is_folder("val") and not tree.is_folder("test") else "test"
     for half in ("train", test):
         others = set(tree.folders(half)) ^ set(names)
@@ -39,6 +45,11 @@ def read(root: Path, about: About, names: Sequence[str]) -> Data | None:
                 f"those of {about.name} are {', '.join(names)}"
             )
     return Data(*(_half(tree, about, half, names) for half in ("train", test)))
+
+
+def _has_name(path: Path, name: str) -> bool:
+    own = path.absolute()
+    return name == (own.stem if own.is_file() else own.name)
 
 
 def _half(tree: _decoded.Tree, about: About, half: str, names: Sequence[str]) -> ImageSet:

@@ -22,7 +22,7 @@ from distill.datasets import _pictures
 from distill.datasets._tree import File, Folder, Zip
 from distill.images import About, Data, ImageSet
 from distill.mapped import MappedImages
-from distill.runtime import files, locks, ranks
+from distill.runtime import files, locks, ranks, reading
 from distill.runtime.cores import cores
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
@@ -44,7 +44,7 @@ def in_memory(tree: Tree, about: About, half: Half) -> ImageSet:
     """All pictures of a half, decoded.
 
     Raises:
-        Mistake: a class holds no picture, or a file is none.
+        Mistake: a class holds no picture, or a file is none or cannot be read just now.
     """
     classes = range(len(about.classes))
     own = [(label, file) for label in classes for file in half.files(label)]
@@ -139,7 +139,10 @@ def _images(
         name = own[row].name
         try:
             images[row] = _pictures.decode(tree.read(name), about.shape[-1])
+        except MemoryError:
+            raise
         except Exception as error:  # of many kinds, whatever is damaged
+            reading.require_lasting(Path(tree.where(name)), error)
             raise Mistake(
                 f"{tree.where(name)} is not an image that can be read; mend or remove it"
             ) from error

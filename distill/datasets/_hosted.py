@@ -23,26 +23,42 @@ def place(
     If none has it, it is downloaded into the last of them, where it arrives by being renamed.
 
     Args:
+        root: a folder, or the file itself.
         urls: hosts of the file, the first first. advice: what to do where none can be reached.
         sha256, md5: its digest, one of the two. most: bytes that it has at most.
 
     Raises:
-        Mistake: its digest is another, or it is nowhere and no host can be reached.
+        Mistake: its digest is another, `root` is another file, or it is nowhere and no host can be
+            reached or sends it.
     """
     facts = {"sha256": sha256, "md5": md5, "most": most}
+    if root.is_file():
+        if root.name != name:
+            raise Mistake(
+                f"{root} is another file than {name}; give as --data-root the folder in which "
+                f"{name} lies"
+            )
+        _archive.require(root, mend=_archive.GIVEN, **facts)
+        return root
     paths = [root / folder / name for folder in within]
     for path in paths:
         if path.exists():
             _archive.require(path, **facts)
             return path
+    wrong = None
     with _archive.scratch(root / name) as scratch:
         for number, url in enumerate(urls):
             try:
                 _archive.fetch(url, scratch / str(number), **facts)
             except OSError:
                 continue  # the next host may be there
+            except Mistake as mistake:
+                wrong = wrong or mistake
+                continue  # or send what this one does not
             _archive.settle(scratch / str(number), paths[-1])
             return paths[-1]
+    if wrong is not None:
+        raise wrong
     raise Mistake(
         f"no {name} in {paths[-1].parent}, and its official host cannot be reached: {advice}"
     )

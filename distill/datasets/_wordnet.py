@@ -30,6 +30,7 @@ def subset(
     """Some classes of a tree: that of the subset itself, or ImageNet's, whose others are left out.
 
     Args:
+        root: a folder, or a zip or official archive itself.
         wnids: of the classes of `about`; a class folder may have either name.
         archives: the md5 of each official archive `NAME.tgz`, which holds a folder NAME; the last
             is downloaded where there is nothing.
@@ -38,6 +39,8 @@ def subset(
         Mistake: there is no such tree, a class is missing or there twice, or as `on_disk`.
     """
     archives = archives or {}
+    if root.is_file() and root.suffix == ".tgz" and root.stem in archives:
+        return named(_tree.Folder(_unpacked(root, root.stem, archives)), about, wnids)
     tree = _tree.found(root, (*archives, about.name, "imagenet"))
     tree = tree or (_tree.Folder(_brought(root, archives)) if archives else None)
     if tree is None:
@@ -95,11 +98,11 @@ def _by_kit(
 ) -> Callable[[int], Sequence[File]]:
     """The files of each class of ImageNet's val as it is packed: one folder, all classes."""
     try:
-        truth = _truth(tree.path / KIT / "data")
+        truth = _truth(tree.beside / KIT / "data")
     except Exception as error:  # of many kinds, whatever is missing or damaged
         raise Mistake(
             f"{tree.where(half)} has no class folders; sort its pictures into {half}/<wnid>/, or "
-            f"put the unpacked {KIT} beside it, which says their classes"
+            f"put the unpacked {KIT} into {tree.beside}, which says their classes"
         ) from error
     own = tree.files(half)
     if len(own) != len(truth):
@@ -129,6 +132,11 @@ def _truth(kit: Path) -> list[str]:
 def _brought(root: Path, archives: Mapping[str, str]) -> Path:
     """The folder of the official archive in `root`, or of the one that is downloaded, unpacked."""
     name = next((name for name in archives if (root / f"{name}.tgz").exists()), [*archives][-1])
+    return _unpacked(root, name, archives)
+
+
+def _unpacked(root: Path, name: str, archives: Mapping[str, str]) -> Path:
+    """The folder `name` of the archive in `root`, or that is `root`, unpacked beside it."""
     archive = _hosted.place(
         root,
         f"{name}.tgz",
@@ -138,12 +146,19 @@ def _brought(root: Path, archives: Mapping[str, str]) -> Path:
         md5=archives[name],
         most=UNPACKED,
     )
-    with _archive.scratch(root / name) as scratch:
+    folder = archive.parent / name
+    if (folder / "train").is_dir():
+        return folder
+    with _archive.scratch(folder) as scratch:
         try:
             _archive.unpack_tree(archive, scratch, most=UNPACKED)
             if not (scratch / name).is_dir():
                 raise ValueError(f"it lacks the folder {name}")
         except ValueError as error:
             raise Mistake(f"{archive} is damaged ({error}); delete it and run again") from error
-        _archive.settle(scratch / name, root / name)
-    return root / name
+        _archive.settle(scratch / name, folder)
+    if not (folder / "train").is_dir():
+        raise Mistake(
+            f"{folder} was there and has no train in it; delete that folder and run again"
+        )
+    return folder

@@ -49,12 +49,13 @@ def load(root: Path, about: About) -> Data:
         Half("train", _by_folder(tree, "train", classes)),
         Half("test", _tested(tree, classes)),
     ]
-    official = tree.path == root / f"{NAME}.zip"
+    official = tree.path.name == f"{NAME}.zip" and tree.path.is_file()
+    mend = {"mend": _archive.GIVEN} if tree.path == root else {}
     return _decoded.on_disk(
         tree,
         dataclasses.replace(about, classes=tuple(classes)),
         halves,
-        check=lambda: _archive.require(tree.path, md5=MD5) if official else None,
+        check=lambda: _archive.require(tree.path, md5=MD5, **mend) if official else None,
     )
 
 
