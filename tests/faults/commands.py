@@ -8,7 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+import psutil
 
 from distill.synthetic import SyntheticSet
 
@@ -16,19 +20,24 @@ from conftest import ROOT, eventually, of_session, started
 
 SIGNALS = {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}
 """How a command ends that gets one."""
-MOST = 120.0
-"""Seconds after which a command that does not end counts as hanging."""
+MOST = 600.0
+"""Seconds after which a command that does not end hangs; it may have little of a core."""
 SCRIPT = Path(__file__).with_name("interrupted.py")
-
-SHORT = "--method.networks 3 --method.real-batch 20 --method.network convnet-d2-w8"
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """A command as it is typed, but for where its results go."""
+    """A command as it is typed, but for where its results go.
+
+    Attributes:
+        tries: how often each signal meets it. flight: the most that a fault may cost, as a part of
+            its steps: what is learned between two checkpoints, or the trainings in hand.
+    """
 
     module: str
     args: str
+    tries: int
+    flight: float
 
     def line(self, out: Path, *, where: str = "-") -> list[str]:
         """With its results below the folder `out`."""
@@ -47,25 +56,82 @@ class Command:
         return results, [one["digest"] for one in record["sets"]]
 
 
+SMALL = "--method.networks 3 --method.real-batch 20 --method.network convnet-d2-w8"
+CLASSIFICATION = (
+    "--method dm --sets 2 --networks 2 --network convnet-d2-w8 --epochs 100 "
+    f"--method.iterations 80 {SMALL}"
+)
 COMMANDS = {
-    "distill": Command("distill", f"--ipc 2 --method.iterations 1500 {SHORT}"),
+    "distill": Command("distill", f"--ipc 2 --method.iterations 400 {SMALL}", 9, 0.25),
     "continual": Command(
         "benchmarks.continual",
-        "--buffer dm --orders 2 --sets 2 --steps 3 --epochs 60 --workers 1 "
-        f"--method.iterations 100 {SHORT}",
+        "--buffer dm --orders 2 --sets 2 --steps 3 --epochs 30 --workers 1 "
+        f"--method.iterations 50 {SMALL}",
+        4,
+        0.25,
     ),
     "classification": Command(
-        "benchmarks.classification",
-        "--method dm --sets 2 --networks 2 --network convnet-d2-w8 --epochs 300 --workers 1 "
-        f"--method.iterations 300 {SHORT}",
+        "benchmarks.classification", f"{CLASSIFICATION} --workers 1", 4, 0.25
     ),
     "classification, two processes": Command(
-        "benchmarks.classification",
-        "--method dm --sets 2 --networks 2 --network convnet-d2-w8 --epochs 300 --workers 2 "
-        f"--method.iterations 300 {SHORT}",
+        "benchmarks.classification", f"{CLASSIFICATION} --workers 2", 4, 0.5
     ),
-    "nas": Command("benchmarks.nas", "--proxy random --networks 6 --epochs 20 --workers 1"),
+    "nas": Command(
+        "benchmarks.nas", "--proxy random --networks 6 --epochs 20 --workers 1", 4, 0.25
+    ),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """A command that nothing broke off.
+
+    Attributes:
+        steps: that it did.
+        beginning, end: core seconds before its first and after its last step.
+    """
+
+    results: object
+    steps: int
+    beginning: float
+    end: float
+
+    @classmethod
+    def of(cls, command: Command, out: Path) -> "Whole":
+        """What it gives, into the empty folder `out`.
+
+        Raises:
+            AssertionError: it fails.
+        """
+        count, first, last, now = 0, 0.0, 0.0, 0.0
+        with start(command.line(out)) as process:
+            while process.poll() is None:
+                now = _core_seconds(process)
+                if steps(out) > count:
+                    first, count, last = first or now, steps(out), now
+                time.sleep(0.01)
+            _, said = process.communicate()
+        assert process.returncode == 0, said
+        return cls(command.results(out), steps(out), first, now - last)
+
+
+class Moment(NamedTuple):
+    """When a signal comes: after so many steps, of all runs together, and then core seconds.
+
+    Seconds by the clock would say little of how far a command is, on a machine that does more.
+    """
+
+    steps: int
+    seconds: float
+
+
+def moments(seed: str, count: int, whole: Whole) -> Iterator[Moment]:
+    """Random ones: before the first step, amid the steps, and after the last."""
+    chance = random.Random(seed)
+    yield Moment(0, chance.uniform(0, whole.beginning))
+    for part in sorted(chance.uniform(0, 0.9) for _ in range(count - 2)):
+        yield Moment(1 + int(part * whole.steps), chance.uniform(0, 0.1))
+    yield Moment(whole.steps, chance.uniform(0, 0.5) * whole.end)
 
 
 def run(line: list[str]) -> tuple[int, str]:
@@ -81,18 +147,22 @@ def start(line: list[str]) -> subprocess.Popen:
     return started(line, env=surroundings, stdout=subprocess.DEVNULL)
 
 
-def broken_off(line: list[str], name: str, after: float) -> tuple[int, str]:
-    """As `run`, of a command that gets the signal `name` so many seconds after its first line."""
+def broken_off(line: list[str], name: str, moment: Moment) -> tuple[int, str]:
+    """As `run`, of a command that gets the signal `name` at that moment, if it still runs."""
     counter = Path(line[2])
+    before = _touched(counter)
     with start(line) as process:
-        while process.poll() is None and not counter.exists():
-            time.sleep(0.01)
-        try:
-            process.wait(after)
-        except subprocess.TimeoutExpired:
-            process.send_signal(getattr(signal, name))
+
+        def come() -> bool:
+            begun = _touched(counter) != before
+            return process.poll() is not None or begun and counter.stat().st_size >= moment.steps
+
+        assert eventually(come, MOST), "it hangs"
+        until = moment.seconds + (_core_seconds(process) if moment.steps else 0.0)
+        assert eventually(lambda: _core_seconds(process) >= until, MOST), "it hangs"
+        process.send_signal(getattr(signal, name))
         _, said = process.communicate(timeout=MOST)
-    assert eventually(lambda: not of_session(process.pid), 5), "it left a process"
+    assert eventually(lambda: not of_session(process.pid), 20), "it left a process"
     return process.returncode, said
 
 
@@ -111,16 +181,63 @@ class Tally:
     lost: int = 0
 
 
-def finished(out: Path) -> dict[Path, int]:
-    """Finished pieces of work in that folder, and when each was written."""
-    pieces = [*out.glob("sets/*.safetensors"), *out.glob("work/*.json")]
-    whole = [path for path in pieces if "-state-" not in path.name]
-    return {path: path.stat().st_mtime_ns for path in whole}
+class Tries:
+    """Runs of one command in one folder, each of which meets a fault, and a last one.
+
+    Attributes:
+        faults: so many it has met. lost: finished pieces that vanished or were made again.
+    """
+
+    def __init__(self, command: Command, folder: Path) -> None:
+        self.command, self.out = command, folder / "out"
+        self.out.mkdir()
+        self.faults, self.lost = 0, 0
+
+    def broken_off(self, name: str, moment: Moment) -> tuple[int, str]:
+        """As the function of that name."""
+        return self._one(lambda: broken_off(self.command.line(self.out), name, moment))
+
+    def run(self, where: str = "-") -> tuple[int, str]:
+        """As the function of that name, with a fault in a write or none."""
+        return self._one(lambda: run(self.command.line(self.out, where=where)))
+
+    def _one(self, run: Callable[[], tuple[int, str]]) -> tuple[int, str]:
+        before = finished(self.out)
+        code, said = run()
+        after = finished(self.out)
+        self.lost += sum(after.get(piece) != when for piece, when in before.items())
+        self.faults += code != 0
+        assert "Traceback" not in said and self.lost == 0, said
+        assert not [*self.out.rglob("*.damaged")], "a fault damaged a file"
+        return code, said
+
+    def gone_on(self, whole: Whole) -> Tally:
+        """The same command once more ends with the same results; what all this cost."""
+        code, said = self.run()
+        assert code == 0, said
+        assert self.command.results(self.out) == whole.results
+        assert temporary(self.out) == []
+        repeated = steps(self.out) - whole.steps
+        assert 0 <= repeated <= self.faults * self.command.flight * whole.steps
+        return Tally(self.faults, whole.steps, repeated, self.lost)
 
 
-def lost(before: dict[Path, int], after: dict[Path, int]) -> int:
-    """How many finished pieces vanished or were made again."""
-    return sum(after.get(path) != when for path, when in before.items())
+def finished(out: Path) -> dict[object, int]:
+    """Finished pieces of work in that folder, and when each was written; a trial is a line."""
+    pieces = [*out.glob("*.safetensors"), *out.glob("sets/*.safetensors"), *out.glob("work/*.json")]
+    whole = {path: path.stat().st_mtime_ns for path in pieces if "-state-" not in path.name}
+    trials = [
+        line
+        for path in out.glob("trials/*.jsonl")
+        for line in path.read_text().splitlines(keepends=True)
+        if line.endswith("\n")
+    ]
+    return whole | dict.fromkeys(trials, 0)
+
+
+def temporary(out: Path) -> list[Path]:
+    """Files that a write began."""
+    return [path for path in out.rglob(".*") if path.is_file()]
 
 
 def steps(out: Path) -> int:
@@ -132,18 +249,13 @@ def _counter(out: Path) -> Path:
     return out.with_suffix(".steps")
 
 
-def moments(seed: str, seconds: float) -> float:
-    """A random moment within a run of so many seconds."""
-    return random.Random(seed).uniform(0.05, 1.0) * seconds
+def _core_seconds(process: subprocess.Popen) -> float:
+    """Of that process alone, so far; endless when it has ended."""
+    if process.poll() is not None:
+        return float("inf")
+    times = psutil.Process(process.pid).cpu_times()
+    return times.user + times.system
 
 
-def timed(line: list[str]) -> float:
-    """Seconds that a command takes.
-
-    Raises:
-        AssertionError: it fails.
-    """
-    began = time.monotonic()
-    code, said = run(line)
-    assert code == 0, said
-    return time.monotonic() - began
+def _touched(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.commands import Tally
+from faults.commands import SIGNALS, Tally
 
 BEGIN, END = "<!-- faults -->", "<!-- end -->"
 TALLIES = "TALLIES_OF_FAULTS"
@@ -63,9 +63,11 @@ def as_table(lines):
         total = sums[name, fault]
         for field, count in more.items():
             setattr(total, field, getattr(total, field) + count)
+    moments = sum(total.tried for (_, fault), total in sums.items() if fault in SIGNALS)
     rows = ["| command | fault | tried | finished pieces lost | steps repeated |"]
     rows.append("|---|---|--:|--:|--:|")
     for (name, fault), total in sorted(sums.items()):
         share = 100 * total.repeated / total.steps if total.steps else 0
         rows.append(f"| {name} | {fault} | {total.tried} | {total.lost} | {share:.0f} % |")
+    rows += ["", f"Signals at {moments} random moments in all."]
     return "\n".join(rows)

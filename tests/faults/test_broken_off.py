@@ -9,12 +9,10 @@ import os
 import pytest
 
 from faults import commands
-from faults.commands import COMMANDS, SIGNALS, Tally
+from faults.commands import COMMANDS, SIGNALS, Tally, Tries, Whole
 
-TRIES = 2
-"""Runs in folders of their own, of each command with each signal."""
-WRITES = ["fsync:3:TERM", "replace:2:KILL"]
-DISKS = [("ENOSPC", 2), ("EIO", 3)]
+WRITES = {"replace:2:KILL": "SIGKILL", "fsync:3:TERM": "SIGTERM"}
+DISKS = (("ENOSPC", 2), ("EIO", 3))
 
 
 class Unbroken:
@@ -24,12 +22,10 @@ class Unbroken:
         self.folder, self.known = folder, {}
 
     def of(self, name):
-        """(results, seconds, steps) of a command."""
         if name not in self.known:
-            command, out = COMMANDS[name], self.folder / name.replace(" ", "-") / "out"
+            out = self.folder / name.replace(" ", "-") / "out"
             out.mkdir(parents=True)
-            seconds = commands.timed(command.line(out))
-            self.known[name] = command.results(out), seconds, commands.steps(out)
+            self.known[name] = Whole.of(COMMANDS[name], out)
         return self.known[name]
 
 
@@ -38,117 +34,72 @@ def unbroken(tmp_path_factory):
     return Unbroken(tmp_path_factory.mktemp("unbroken"))
 
 
-def sample(values, *, first):
-    """All of them when asked for by the marker; those of `first` also with the other tests."""
-    return [
-        pytest.param(*value, marks=[] if value in first else pytest.mark.faults) for value in values
-    ]
+def cases(values, *, sample=()):
+    """All of them when asked for by the marker, those of a command in one process; also a sample.
+
+    Each begins with a command's name.
+    """
+    marks = [[pytest.mark.faults, pytest.mark.xdist_group(value[0])] for value in values]
+    every = [pytest.param(*one, marks=own) for one, own in zip(values, marks, strict=True)]
+    return [*(pytest.param(*one, id="sample") for one in sample), *every]
 
 
-SIGNALLED = [
-    (name, kind, number) for name in COMMANDS for kind in SIGNALS for number in range(TRIES)
-]
+SIGNALLED = [(name, kind, COMMANDS[name].tries) for name in COMMANDS for kind in SIGNALS]
+NAMES = [(name,) for name in COMMANDS]
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "number"), sample(SIGNALLED, first=[("distill", "SIGKILL", 0)])
+    ("name", "kind", "count"), cases(SIGNALLED, sample=[("distill", "SIGKILL", 3)])
 )
-def test_a_command_broken_off_twice_at_random_ends_as_it_would_have(
-    unbroken, tmp_path, tally, name, kind, number
+def test_a_command_broken_off_at_random_ends_as_it_would_have(
+    unbroken, tmp_path, tally, name, kind, count
 ):
-    results, seconds, steps = unbroken.of(name)
-    command, out = COMMANDS[name], tmp_path / "out"
-    out.mkdir()
-    for turn in range(2):
-        after = commands.moments(f"{name} {kind} {number} {turn}", seconds)
-        code, said = commands.broken_off(command.line(out), kind, after)
-        if code == 0:
+    whole, tries = unbroken.of(name), Tries(COMMANDS[name], tmp_path)
+    for moment in commands.moments(f"{name} {kind}", count, whole):
+        code, said = tries.broken_off(kind, moment)
+        if code == 0:  # it was done before its last moment came
             break
         assert code == SIGNALS[kind], said
-        assert "Traceback" not in said
         if kind != "SIGKILL":
-            assert len(last_line(said)) > 0 and temporary(out) == []
-        tally.add(name, kind, Tally(tried=1))
-    tally.add(name, kind, gone_on(command, out, results, steps))
+            assert len(last_line(said)) > 0 and commands.temporary(tries.out) == []
+    assert tries.faults >= count - 1
+    tally.add(name, kind, tries.gone_on(whole))
 
 
-@pytest.mark.parametrize(
-    ("name", "where"),
-    sample(
-        [(name, where) for name in COMMANDS for where in WRITES],
-        first=[("distill", "replace:2:KILL")],
-    ),
-)
-def test_a_command_killed_within_a_write_ends_as_it_would_have(
-    unbroken, tmp_path, tally, name, where
-):
-    results, _, steps = unbroken.of(name)
-    command, out = COMMANDS[name], tmp_path / "out"
-    out.mkdir()
-    code, said = commands.run(command.line(out, where=where))
-    if code != 0:  # a run of few writes may end before
-        tally.add(name, "killed within a write", Tally(tried=1))
-    assert "Traceback" not in said
-    tally.add(name, "killed within a write", gone_on(command, out, results, steps))
+@pytest.mark.parametrize("name", cases(NAMES, sample=[("distill",)]))
+def test_a_command_killed_within_writes_ends_as_it_would_have(unbroken, tmp_path, tally, name):
+    whole, tries = unbroken.of(name), Tries(COMMANDS[name], tmp_path)
+    codes = [tries.run(where)[0] for where in WRITES]
+    assert codes == [SIGNALS[kind] for kind in WRITES.values()]
+    tally.add(name, "killed within a write", tries.gone_on(whole))
 
 
-@pytest.mark.parametrize(
-    ("name", "how", "number"),
-    sample(
-        [(name, *disk) for name in COMMANDS for disk in DISKS], first=[("distill", "ENOSPC", 2)]
-    ),
-)
-def test_a_disk_that_fails_gets_one_line_and_loses_nothing(
-    unbroken, tmp_path, tally, name, how, number
-):
-    results, _, steps = unbroken.of(name)
-    command, out = COMMANDS[name], tmp_path / "out"
-    out.mkdir()
-    code, said = commands.run(command.line(out, where=f"fsync:{number}:{how}"))
-    assert code == 2
-    assert said.splitlines()[-1].startswith("error: cannot write ")
-    assert errno_words(how) in said and "Traceback" not in said
-    assert temporary(out) == []
-    tally.add(name, "disk full or failing", Tally(tried=1))
-    tally.add(name, "disk full or failing", gone_on(command, out, results, steps))
+@pytest.mark.parametrize("name", cases(NAMES, sample=[("distill",)]))
+def test_a_disk_that_fails_gets_one_line_and_loses_nothing(unbroken, tmp_path, tally, name):
+    whole, tries = unbroken.of(name), Tries(COMMANDS[name], tmp_path)
+    for how, number in DISKS:
+        code, said = tries.run(f"fsync:{number}:{how}")
+        assert code == 2
+        assert last_line(said).startswith("error: cannot write ")
+        assert os.strerror(getattr(errno, how)) in said
+        assert commands.temporary(tries.out) == []
+    tally.add(name, "disk full or failing", tries.gone_on(whole))
 
 
-@pytest.mark.faults
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", cases(NAMES))
 def test_two_runs_at_once_end_alike(unbroken, tmp_path, tally, name):
-    results, _, steps = unbroken.of(name)
-    command, out = COMMANDS[name], tmp_path / "out"
+    whole, command, out = unbroken.of(name), COMMANDS[name], tmp_path / "out"
     out.mkdir()
     both = [commands.start(command.line(out)) for _ in range(2)]
     for process in both:
         _, said = process.communicate(timeout=2 * commands.MOST)
         assert process.returncode == 0, said
-    assert command.results(out) == results
-    assert temporary(out) == []
-    repeated = commands.steps(out) - steps
-    tally.add(name, "two at once", Tally(tried=1, steps=steps, repeated=repeated))
-
-
-def gone_on(command, out, results, steps):
-    """The same command again ends with the same results; what that cost."""
-    before = commands.finished(out)
-    code, said = commands.run(command.line(out))
-    assert code == 0, said
-    assert command.results(out) == results
-    assert temporary(out) == []
-    lost = commands.lost(before, commands.finished(out))
-    assert lost == 0
-    return Tally(steps=steps, repeated=commands.steps(out) - steps, lost=lost)
-
-
-def temporary(out):
-    """Files that a write began."""
-    return [path for path in out.rglob(".*") if path.is_file()]
+    assert command.results(out) == whole.results
+    assert commands.temporary(out) == []
+    repeated = commands.steps(out) - whole.steps
+    assert 0 <= repeated <= command.flight * whole.steps
+    tally.add(name, "two at once", Tally(tried=1, steps=whole.steps, repeated=repeated))
 
 
 def last_line(said):
     return said.splitlines()[-1] if said else ""
-
-
-def errno_words(how):
-    return os.strerror(getattr(errno, how))
