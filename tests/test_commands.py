@@ -127,7 +127,8 @@ def test_a_record_names_its_sets_with_digests_and_seconds(runs, method, digits):
         plan = Plan(method, config, 1, used.seed)
         kept = distill(plan, digits.train, store=Store(runs / "sets"))
         assert (used.digest, used.images, used.bytes) == (kept.digest(), 10, kept.stored_bytes)
-        assert used.seconds == pytest.approx(kept.made.seconds, abs=1e-3) and used.seconds > 0
+        assert used.seconds == pytest.approx(kept.made.seconds, abs=1e-3)
+        assert used.seconds > 0 or method == "random"  # less than half a millisecond
         again = distill(plan, digits.train)
         torch.testing.assert_close(kept.images, again.images, rtol=0, atol=1e-4)
     assert sorted(path.name for path in (runs / "sets").iterdir()) == before
