@@ -7,7 +7,7 @@ from typing import Any
 COUNTER = "COUNTER_OF_STEPS"
 """Names the file that grows by a byte for each class at each step on pixels, and for each network
 at each step on weights, also over many runs."""
-EVERY = 0.2
+EVERY = 0.1
 """Seconds between two checkpoints: runs here are short."""
 
 
