@@ -3,6 +3,7 @@
 import json
 import random as python_random
 import shutil
+import sys
 
 import pytest
 import safetensors.torch
@@ -272,3 +273,31 @@ def test_an_older_layout_is_a_mistake_and_is_never_executed(small, tmp_path):
     torch.save(small.images, path)
     with pytest.raises(Mistake, match="it cannot be read"):
         SyntheticSet.load(path)
+
+
+def test_an_interrupt_at_any_moment_of_reading_a_piece_sets_none_aside(kept, part, said):
+    """A library that calls Python from C code may turn it into an error of another kind."""
+
+    def at(number):
+        def called(frame, event, argument):
+            nonlocal number
+            number -= event == "call"
+            if number == 0:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+        return called
+
+    whole, moment = files(kept), 0
+    while True:
+        moment += 1
+        try:
+            sys.setprofile(at(moment))
+            distill(Plan("random", random.Config(), 2), part, store=kept)
+            break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+            assert files(kept) == whole and said == [], moment
+    assert moment > 100
