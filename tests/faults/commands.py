@@ -1,5 +1,6 @@
 """The commands that are broken off, at sizes of seconds."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -105,8 +106,9 @@ class Whole:
         """
         count, first, last, now = 0, 0.0, 0.0, 0.0
         with start(command.line(out)) as process:
-            while process.poll() is None:
-                now = _core_seconds(process)
+            clock = CoreSeconds(process)
+            while (read := clock.read()) < float("inf"):
+                now = read
                 if steps(out) > count:
                     first, count, last = first or now, steps(out), now
                 time.sleep(0.01)
@@ -158,8 +160,9 @@ def broken_off(line: list[str], name: str, moment: Moment) -> tuple[int, str]:
             return process.poll() is not None or begun and counter.stat().st_size >= moment.steps
 
         assert eventually(come, MOST), "it hangs"
-        until = moment.seconds + (_core_seconds(process) if moment.steps else 0.0)
-        assert eventually(lambda: _core_seconds(process) >= until, MOST), "it hangs"
+        clock = CoreSeconds(process)
+        until = moment.seconds + (clock.read() if moment.steps else 0.0)
+        assert eventually(lambda: clock.read() >= until, MOST), "it hangs"
         process.send_signal(getattr(signal, name))
         _, said = process.communicate(timeout=MOST)
     assert eventually(lambda: not of_session(process.pid), 20), "it left a process"
@@ -250,12 +253,21 @@ def _counter(out: Path) -> Path:
     return out.with_suffix(".steps")
 
 
-def _core_seconds(process: subprocess.Popen) -> float:
-    """Of that process alone, so far; endless when it has ended."""
-    if process.poll() is not None:
-        return float("inf")
-    times = psutil.Process(process.pid).cpu_times()
-    return times.user + times.system
+class CoreSeconds:
+    """Of a process and all that work for it, also those that have ended by now."""
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.process, self.seen = process, {}
+
+    def read(self) -> float:
+        """So far; endless when the process has ended."""
+        if self.process.poll() is not None:
+            return float("inf")
+        for pid in of_session(self.process.pid):
+            with contextlib.suppress(psutil.Error):  # it ends just now
+                times = psutil.Process(pid).cpu_times()
+                self.seen[pid] = times.user + times.system
+        return sum(self.seen.values())
 
 
 def _touched(path: Path) -> int:
