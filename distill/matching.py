@@ -25,9 +25,10 @@ from distill.drawing import RealImages
 from distill.images import ImageSet
 from distill.learn import Step
 from distill.members import Member, Statistic, Vectors
-from distill.networks import Network, Spec
+from distill.networks import INITIALISATIONS, Network, Spec
 from distill.pieces import filled
 from distill.runtime.compute import FLOAT32, Compute
+from distill.runtime.mistake import unknown
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 
@@ -49,12 +50,15 @@ class Config(learn.Config):
             images, and buys the targets from them; 0 draws all afresh at every step, as published.
         real_batch: real images per class for each target; a smaller class gives all it has.
         augmented: DSA, the same draw for a class's real and synthetic images.
+        initialisation: how the weights of the random networks are drawn: `uniform`, as torch does
+            by default, `kaiming`, `xavier`, `orthogonal` or `normal` (`networks.initialise`).
     """
 
     network: str = "convnet-d3-w128-instance-relu-avg"
     networks: int = 0
     real_batch: int = 128
     augmented: bool = True
+    initialisation: str = INITIALISATIONS[0]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,6 +66,8 @@ class Config(learn.Config):
         object.__setattr__(self, "network", named)
         learn.require(self, "networks", least=0, most=1_000_000)
         learn.require(self, "real_batch", least=1, most=1_000_000)
+        if self.initialisation not in INITIALISATIONS:
+            raise unknown("--method.initialisation", self.initialisation, INITIALISATIONS)
 
     @property
     def couples_classes(self) -> bool:
@@ -164,6 +170,7 @@ class Matching:
                 shown=self.shown,
                 compute=self.compute,
                 dtype=self.dtype,
+                initialisation=self.config.initialisation,
             )
         return self.members[spec]
 

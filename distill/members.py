@@ -46,8 +46,10 @@ class Member:
         shown: int,
         compute: Compute,
         dtype: torch.dtype,
+        initialisation: str,
     ) -> None:
         """For classes of `shown` synthetic images each; it has no weights of any meaning yet."""
+        self.initialisation = initialisation
         self.statistic = self.real_side = self.synthetic_side = statistic
         self.compute, self.dtype, self.shape = compute, dtype, real.shape
         classes, device = len(real.classes), compute.device
@@ -64,7 +66,8 @@ class Member:
 
     def settle(self, seed: int, number: int) -> None:
         """Take the weights of the random network of that number, which depend on nothing else."""
-        initialise(self.network, generator=generator(seed, "network", number))
+        stream = generator(seed, "network", number)
+        initialise(self.network, generator=stream, scheme=self.initialisation)
 
     def weights(self) -> list[Tensor]:
         """A copy of the present ones."""

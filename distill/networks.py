@@ -64,6 +64,10 @@ MOST_WEIGHTS = 1_000_000_000
 """Of one network: 4 GB, as much again for their gradients and for their momentum."""
 NORM_LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d, nn.LayerNorm, nn.GroupNorm)
 """Their `reset_parameters` draws nothing."""
+INITIALISATIONS = ("uniform", "kaiming", "xavier", "orthogonal", "normal")
+"""How weights can be drawn; the first is torch's default."""
+NORMAL = 0.02
+"""Standard deviation of the weights of `normal`."""
 
 
 def parse(name: str) -> Spec:
@@ -123,25 +127,43 @@ def build_many(
 
 
 @torch.no_grad()
-def initialise(network: nn.Module, *, generator: torch.Generator) -> None:
-    """Initialise in place as torch does by default, but from `generator`.
+def initialise(
+    network: nn.Module, *, generator: torch.Generator, scheme: str = INITIALISATIONS[0]
+) -> None:
+    """Initialise in place from `generator`; by default as torch does.
 
-    Weights and biases of convolutions and linear layers: uniform within 1 / sqrt(fan-in). Norms:
-    scale 1, shift 0, running statistics as new. Attention: Xavier for the projection to queries,
-    keys and values, biases 0. A module with parameters or buffers of its own fills them in its
-    method `initialise(generator)`. The numbers are drawn on the CPU whatever the network's device.
+    Weights of convolutions and linear layers, by `scheme`:
+
+    uniform: within 1 / sqrt(fan-in), biases too. Attention: Xavier for the projection to queries,
+        keys and values, biases 0.
+    kaiming: normal of variance 2 / fan-in (He et al., 2015).
+    xavier: uniform of variance 2 / (fan-in + fan-out) (Glorot and Bengio, 2010).
+    orthogonal: rows, or columns where they are fewer, of length 1 and at right angles, of the
+        matrix with a row an output (Saxe et al., 2014).
+    normal: of standard deviation `NORMAL`.
+
+    In all but uniform biases are 0. Norms: scale 1, shift 0, running statistics as new. A module
+    with parameters or buffers of its own fills them in its method `initialise(generator)`. The
+    numbers are drawn on the CPU whatever the network's device.
 
     Raises:
         TypeError: a parameter or buffer that none of these fills; the message names it.
     """
+    assert scheme in INITIALISATIONS, scheme
     # A tensor counts the writes to it, so one that nobody filled is known by its count.
     before = {name: tensor._version for name, tensor in _tensors(network)}
     projections = set()
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            _initialise_linear(module, generator, shifted=module not in projections)
+            if scheme == "uniform":
+                _initialise_linear(module, generator, shifted=module not in projections)
+            else:
+                _initialise_by(scheme, module.weight, module.bias, generator)
         elif isinstance(module, nn.MultiheadAttention):
-            _initialise_attention(module, generator)
+            if scheme == "uniform":
+                _initialise_attention(module, generator)
+            else:
+                _initialise_by(scheme, module.in_proj_weight, module.in_proj_bias, generator)
             projections.add(module.out_proj)
         elif isinstance(module, NORM_LAYERS):
             module.reset_parameters()
@@ -197,3 +219,22 @@ def _initialise_attention(attention: nn.MultiheadAttention, generator: torch.Gen
         _draw(weight, math.sqrt(6 / sum(weight.shape)), generator)
     if attention.in_proj_bias is not None:
         attention.in_proj_bias.zero_()
+
+
+def _initialise_by(
+    scheme: str, weight: Tensor | None, bias: Tensor | None, generator: torch.Generator
+) -> None:
+    """A layer's weight by any scheme but uniform; its bias becomes 0."""
+    if weight is not None:
+        drawn, init = torch.empty(weight.shape, device="cpu"), nn.init
+        if scheme == "kaiming":
+            init.kaiming_normal_(drawn, nonlinearity="relu", generator=generator)
+        elif scheme == "xavier":
+            init.xavier_uniform_(drawn, generator=generator)
+        elif scheme == "orthogonal":
+            init.orthogonal_(drawn, generator=generator)
+        else:
+            init.normal_(drawn, std=NORMAL, generator=generator)
+        weight.copy_(drawn)
+    if bias is not None:
+        bias.zero_()

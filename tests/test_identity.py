@@ -94,6 +94,7 @@ def test_every_setting_of_a_method_takes_part(real):
     plan = laptop("datadam", real)
     changes = {
         "network": "convnet-d1-w8",
+        "initialisation": "kaiming",
         "schedule": "linear",
         "averaged": 0.5,
         "formation": 2,

@@ -87,6 +87,7 @@ SETTINGS = {  # of a method that learns: numbers that make no sense
     "balance": ("-1", "nan", "inf"),
     "weight": ("0", "-1", "-inf", "nan"),
     "schedule": ("", "linaer", "constant linear", "²"),
+    "initialisation": ("", "he", "uniform kaiming"),
     "start": ("", "nowhere.csv", "reel", "\0.csv", "positions 1:", "x" * 5000),
 }
 
