@@ -148,9 +148,10 @@ def prepare(command: Distill, flags: list[str]) -> Ready:
     real = whitened(data).train if command.zca else data.train
     asked = finished.Asked.of(plan, real, compute)
     small = finished.taken(held, asked, command.out, say)
+    source = Source(real, compute, name(command.out))
     if ranks.leading() and small is None:
-        disk.require(command.out.parent, plan, data.train)
-    return Ready(asked, Source(real, compute, name(command.out)), small)
+        disk.require(command.out.parent, [(plan, real.present)], source)
+    return Ready(asked, source, small)
 
 
 def require_places(command: Distill) -> None:

@@ -93,7 +93,7 @@ def make(wanted: Iterable[Wanted], source: Source, workers: Workers) -> float:
     Raises:
         Mistake: what `plan.distill` raises.
     """
-    wanted = _joined(wanted)
+    wanted = joined(wanted)
     most = _side_by_side(source, workers)
     store = Store(source.sets, workers.progress.say)
     plans = [plan for plan, _ in wanted]
@@ -146,13 +146,13 @@ def _see(wanted: Iterable[Job], source: Source, store: Store) -> None:
         time.sleep(1)
 
 
-def _joined(wanted: Iterable[Wanted]) -> list[Job]:
+def joined(wanted: Iterable[Wanted]) -> list[Job]:
     """Each plan once with all classes; where they are coupled, with each group as it is wanted."""
-    joined: dict[tuple[Plan, tuple[int, ...]], set[int]] = {}
+    jobs: dict[tuple[Plan, tuple[int, ...]], set[int]] = {}
     for plan, labels in wanted:
         together = tuple(sorted(labels)) if plan.config.couples_classes else ()
-        joined.setdefault((plan, together), set()).update(labels)
-    return [(plan, sorted(labels)) for (plan, _), labels in joined.items()]
+        jobs.setdefault((plan, together), set()).update(labels)
+    return [(plan, sorted(labels)) for (plan, _), labels in jobs.items()]
 
 
 def missing(wanted: Iterable[Job], source: Source, store: Store) -> tuple[list[Job], float]:

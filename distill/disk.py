@@ -1,11 +1,16 @@
 """What a run will write, so that a disk that lacks the space is told of before the work."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from distill import learn
+from distill.beforehand import Source, Wanted, joined
+from distill.checkpoints import KIND as STATE
 from distill.images import ImageSet
-from distill.plan import Plan
+from distill.plan import KIND, Plan, pieces_of, states_of
+from distill.runtime.files import require_space
+from distill.runtime.store import Store
 
 A_FILE = 2**16
 """Bytes of a small file with what it says of itself, at most."""
@@ -26,18 +31,26 @@ def bytes_needed(plan: Plan, real: ImageSet, *, sets: int = 1) -> int:
     return one * (2 * sets + states + 1) + RECORDS
 
 
-def require(folder: Path, plan: Plan, real: ImageSet, *, sets: int = 1) -> None:
-    """Check that there is room in `folder` for so many sets; what it and its folders hold counts.
+def require(folder: Path, wanted: Iterable[Wanted], source: Source) -> None:
+    """Check that there is room in `folder` for the sets that are wanted.
+
+    What `source.sets` holds of these very sets counts as there: their pieces and checkpoints.
 
     Raises:
         Mistake: there is not; it says how much is needed.
     """
-    from distill.runtime.files import require_space
-
-    name = f"{real.name}-{plan.method}-ipc{plan.ipc}-*.safetensors"
-    pieces = [*folder.glob(name), *folder.glob(f"*/{name}")]
+    jobs, store, pieces = joined(wanted), Store(source.sets), set[Path]()
+    for plan, labels in jobs:
+        places = pieces_of(plan, source.real.only(labels), source.compute)
+        pieces |= {store.path(place.name, KIND, place.facts) for place in places}
+        if isinstance(plan.config, learn.Config):
+            states = states_of(plan, places)
+            pieces |= {store.path(place.name, STATE, place.facts) for place in states}
     there = sum(path.stat().st_size for path in pieces if path.is_file())
-    lacking = max(0, bytes_needed(plan, real, sets=sets) - there)
+    plans = {plan for plan, _ in jobs}
+    needed = bytes_needed(jobs[0][0], source.real, sets=len(plans))
     require_space(
-        folder, lacking, what=f"{sets} set{'s' * (sets > 1)} of {len(real.present)} classes"
+        folder,
+        max(0, needed - there),
+        what=f"{len(plans)} set{'s' * (len(plans) > 1)} of {len(source.real.present)} classes",
     )

@@ -198,10 +198,10 @@ def begun(plan: Plan, lacking: Sequence[Place], store: Store) -> list[Checkpoint
         return []
     if not isinstance(plan.config, learn.Config):
         return [Checkpoints(places=lacking)]
-    return standing(store, _states(plan, lacking), most=plan.config.iterations)
+    return standing(store, states_of(plan, lacking), most=plan.config.iterations)
 
 
-def _states(plan: Plan, places: Sequence[Place]) -> list[Place]:
+def states_of(plan: Plan, places: Sequence[Place]) -> list[Place]:
     """Where a store keeps the checkpoints of these pieces, of a method that learns."""
     config = plan.config
     if plan.extendable:
@@ -216,7 +216,7 @@ def _states(plan: Plan, places: Sequence[Place]) -> list[Place]:
 def _forget(plan: Plan, finished: Sequence[Place], store: Store) -> None:
     """Delete the checkpoints of finished pieces that a run left which was killed just then."""
     if isinstance(plan.config, learn.Config) and not plan.extendable:
-        for place in _states(plan, finished):
+        for place in states_of(plan, finished):
             if store.path(place.name, STATE, place.facts).exists():
                 store.drop(place.name, STATE, place.facts)
 

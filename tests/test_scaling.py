@@ -21,9 +21,11 @@ from benchmarks.cost import estimates
 from benchmarks.cost.parts import scaling
 from benchmarks.record import RESULTS
 from distill import disk, mapped
+from distill.beforehand import Source
 from distill.images import About, Data, ImageSet, Normalisation
 from distill.methods import dm, random
-from distill.plan import Plan
+from distill.plan import Plan, pieces_of
+from distill.runtime.compute import CPU
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
 from distill.runtime.slices import Slices
@@ -318,17 +320,26 @@ def test_a_real_run_takes_no_more_than_was_estimated(in_memory, make, tmp_path, 
     assert taken <= disk.bytes_needed(Plan("dm", dm.Config(), 2), in_memory) - disk.RECORDS
 
 
-def test_a_run_that_the_disk_cannot_hold_is_refused_and_what_is_there_counts(
+def test_a_run_that_the_disk_cannot_hold_is_refused_and_what_is_there_of_it_counts(
     in_memory, make, tmp_path, monkeypatch
 ):
-    plan = Plan("dm", dm.Config(), 2)
+    plan, source = Plan("dm", dm.Config(), 2), Source(in_memory, CPU, tmp_path / "sets")
     free = disk.bytes_needed(plan, in_memory) - 1
     usage = type("Usage", (), {"free": free})
     monkeypatch.setattr("distill.runtime.files.shutil.disk_usage", lambda folder: usage)
+    monkeypatch.setattr("distill.checkpoints.EVERY", 0)
+    wanted = [(plan, in_memory.present)]
     with pytest.raises(Mistake, match="1 set of 4 classes.*MB"):
-        disk.require(tmp_path / "sets", plan, in_memory)
-    make("dm", in_memory, 2, store=Store(tmp_path / "sets"))
-    disk.require(tmp_path / "sets", plan, in_memory)
+        disk.require(tmp_path, wanted, source)
+    # Checkpoints and finished classes of another seed, and of other settings, are no part of it.
+    make("dm", in_memory, 2, seed=1, store=Store(source.sets))
+    make("dm", in_memory, 2, iterations=3, store=Store(source.sets))
+    with pytest.raises(Mistake, match="1 set of 4 classes.*MB"):
+        disk.require(tmp_path, wanted, source)
+    mine = make("random", in_memory, 2)
+    place = pieces_of(plan, in_memory, CPU)[0]
+    Store(source.sets).put(place.name, "set", place.facts, mine.tensors(), mine.facts())
+    disk.require(tmp_path, wanted, source)
 
 
 ROW = {"s": 1.0, "core s": 1.0, "GFLOP": 1.0, "MB before": 1, "MB at most": 1}

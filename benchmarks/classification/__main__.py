@@ -148,8 +148,7 @@ def prepare(command: Classification, flags: list[str]) -> Ready:
     drafted(spec, data.train.shape, classes=len(data.train.classes))
     cores.require(command.workers, compute.device)
     plan = Plan(command.method, config, command.ipc, command.seed)
-    disk.require(command.out, plan, data.train, sets=command.sets)
-    return Ready(
+    ready = Ready(
         command,
         plan,
         shared.label(command.method, command.preset, differences(preset, config)),
@@ -158,6 +157,8 @@ def prepare(command: Classification, flags: list[str]) -> Ready:
         recipe,
         compute,
     )
+    disk.require(command.out, ready.judging.wanted(command.sets), ready.judging)
+    return ready
 
 
 def run(ready: Ready, provenance: "Provenance") -> "Record":

@@ -45,6 +45,10 @@ class Judging(Source):
         """The plan of set `number`."""
         return dataclasses.replace(self.plan, seed=derive(self.seed, "set", number))
 
+    def wanted(self, sets: int) -> list[beforehand.Wanted]:
+        """What so many sets need."""
+        return [(self.planned(number), self.real.present) for number in range(sets)]
+
     def groups(self) -> list[list[int]]:
         """The networks of one set that are trained together: all, or each alone.
 
@@ -71,7 +75,7 @@ def accuracies(
     with Workers(
         judging, shape=shape, device=device, progress=progress, given=workers
     ) as processes:
-        wanted = [(judging.planned(number), judging.real.present) for number in range(sets)]
+        wanted = judging.wanted(sets)
         earlier = beforehand.make(wanted, judging, processes)
         small = [judging.distill(plan, progress=progress) for plan, _ in wanted]
         watch.lap("distill", earlier)

@@ -160,8 +160,7 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
     cores.require(command.workers, compute.device)
     protocols.step_sizes(len(data.train.classes), command.steps)
     plan = Plan(command.buffer, config, command.ipc, command.seed)
-    disk.require(command.out, plan, data.train, sets=protocol.sets)
-    return Ready(
+    ready = Ready(
         command,
         plan,
         shared.label(command.buffer, command.preset, differences(preset, config)),
@@ -169,6 +168,8 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
         dataclasses.replace(protocol, network=str(network)),
         compute,
     )
+    disk.require(command.out, ready.orders.wanted(), ready.orders)
+    return ready
 
 
 def require_sets(config: Any, protocol: "Protocol") -> None:

@@ -62,6 +62,11 @@ class Orders(Source):
             ends.append(ends[-1] + size)
         return [sorted(classes[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
 
+    def wanted(self) -> list[beforehand.Wanted]:
+        """What the sets of all class orders need: the classes of each step together."""
+        numbers = range(self.protocol.orders)
+        return [(self.planned(o), group) for o in numbers for group in self.groups(o)]
+
 
 def results(
     orders: Orders, *, workers: int | None, progress: Progress, watch: Stopwatch
@@ -75,12 +80,10 @@ def results(
         watch: gets what was done by earlier runs too, shared out over the processes.
     """
     protocol, real = orders.protocol, orders.real
-    numbers = range(protocol.orders)
     with Workers(
         orders, shape=real.shape, device=orders.compute.device, progress=progress, given=workers
     ) as processes:
-        wanted = [(orders.planned(o), group) for o in numbers for group in orders.groups(o)]
-        earlier = beforehand.make(wanted, orders, processes)
+        earlier = beforehand.make(orders.wanted(), orders, processes)
         watch.lap("distill", earlier)
         count = processes.count(protocol.orders, _steps(orders))
         jobs = _jobs(orders, orders.threads(count))

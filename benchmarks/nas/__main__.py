@@ -64,6 +64,7 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
     from benchmarks.nas import truth
     from benchmarks.nas.run import Ready
     from distill import disk
+    from distill.beforehand import Source
     from distill.runtime import cores
     from downstream.nas import proxy
 
@@ -82,7 +83,8 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
     data, compute = shared.load(command)
     cores.require(command.workers, compute.device)
     if plan is not None:
-        disk.require(command.out, plan, data.train)
+        source = Source(data.train, compute, command.out / "sets")
+        disk.require(command.out, [(plan, data.train.present)], source)
     settings = proxy.whole_settings(
         data,
         dataset=command.dataset,
