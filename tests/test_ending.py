@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from distill.runtime import compute, ending, scratch, store
-from distill.runtime.early import LINE
+from distill.runtime.early import BEFORE, LINE
 from distill.runtime.mistake import Mistake, one_line
 
 from conftest import eventually, of_session, started
@@ -93,21 +93,41 @@ DISTILL = "-m distill --dataset digits --method dm --method.iterations 100000 --
 @pytest.mark.parametrize("module", ["distill", "benchmarks.continual", "benchmarks.nas"])
 def test_during_the_first_imports(tmp_path, module, number):
     command = Command(tmp_path, "-m", module, "--out", str(tmp_path / "out"))
-    _, said = command.end(number, when=command.hears)
-    assert said == f"{LINE}\n"
+    _, said = command.end(number, when=command.hears, says=BEFORE)
+    assert said == f"{BEFORE}\n"
 
 
 @both
 def test_while_torch_is_imported(tmp_path, number):
     command = Command(tmp_path, *DISTILL, str(tmp_path / "out" / "set.safetensors"))
     # Until its library is loaded no other code of the process runs, ours neither.
-    _, said = command.end(number, when=lambda: command.loads("libtorch_cpu"), soon=3 * SOON)
-    assert said == f"{LINE}\n"
+    _, said = command.end(
+        number, when=lambda: command.loads("libtorch_cpu"), soon=3 * SOON, says=BEFORE
+    )
+    assert said == f"{BEFORE}\n"
 
 
 def test_while_images_are_made(tmp_path):
     command = Command(tmp_path, *DISTILL, str(tmp_path / "out" / "set.safetensors"))
-    command.end(signal.SIGINT, when=lambda: command.out.is_dir() and time.sleep(1) is None)
+    command.end(signal.SIGINT, when=lambda: [*command.out.rglob("*.lock")])
+
+
+def test_while_images_are_read_there_is_nothing_to_go_on_from(tmp_path):
+    body = """
+from distill.runtime import early
+early.hear()
+from distill import datasets
+from distill.datasets import digits
+def slowly(root, about):
+    os.mkdir(sys.argv[1])
+    time.sleep(60)
+digits.load = slowly
+from distill.__main__ import main
+with one_line():
+    main(["--out", sys.argv[1] + "-set"])
+"""
+    command = script(tmp_path, body)
+    command.end(signal.SIGINT, when=(tmp_path / "out").exists, says=BEFORE)
 
 
 class Terminal:

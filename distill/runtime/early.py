@@ -8,14 +8,31 @@ import os
 import signal
 
 LINE = "stopped; run the same command again to go on"
+BEFORE = "stopped; there was nothing to keep yet"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_begun = True
+"""Of a process that does not `hear` nobody tells when its work begins."""
+
+
+def begin() -> None:
+    """Work begins, or a file is written: whoever stops the command now can have it go on."""
+    global _begun
+    _begun = True
+
+
+def line() -> str:
+    """What a command says that is told to end."""
+    return LINE if _begun else BEFORE
 
 
 def hear() -> None:
-    """From now on a signal ends this process with the line, at once: there is nothing to finish.
+    """From now on a signal ends this process with a line, at once: there is nothing to finish.
 
     When all is done and Python itself ends, signals are ignored: else it would take the default.
     """
+    global _begun
+    _begun = False
     for number in heard():
         signal.signal(number, _end)
     atexit.register(_pass_over)
@@ -39,7 +56,7 @@ def leading() -> bool:
 def _end(number: int, frame: object) -> None:
     try:
         if leading():
-            os.write(2, f"{LINE}\n".encode())
+            os.write(2, f"{line()}\n".encode())
     except OSError:  # nobody listens
         pass
     os._exit(128 + number)

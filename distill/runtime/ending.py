@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
-from distill.runtime import scratch
-from distill.runtime.early import LINE, SIGNALS, heard, leading
+from distill.runtime import early, scratch
+from distill.runtime.early import SIGNALS, heard, leading
 
 POLITE = 1.2
 """Seconds that the main thread has for its way out."""
@@ -218,7 +218,7 @@ class _Ending:
             time.sleep(0.01)
 
     def _say(self) -> None:
-        line = self.line if self.line is not None else LINE * leading()
+        line = self.line if self.line is not None else early.line() * leading()
         if self.stderr is None or not line:
             return
         with contextlib.suppress(OSError):

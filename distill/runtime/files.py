@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from distill.runtime import ending, locks, marks
+from distill.runtime import early, ending, locks, marks
 from distill.runtime.mistake import Mistake
 
 UNABLE = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EACCES, errno.EPERM)
@@ -36,6 +36,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     with ending.deferred(), replaced(path) as file:
         file.write(content)
+    early.begin()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 
-from distill.runtime import ending
+from distill.runtime import early, ending
 
 
 class Mistake(ValueError):
@@ -49,7 +49,7 @@ def one_line() -> Iterator[None]:
             print(line, file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt:
-            print(ending.LINE, file=sys.stderr)
+            print(early.line(), file=sys.stderr)
             sys.exit(130)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import TextIO
 
+from distill.runtime import early
+
 SHOWN = 3
 """Jobs of which a line says where they are, or of the others how many there are."""
 
@@ -32,6 +34,8 @@ class Progress:
     def start(self, stage: str, total: int, *, done: int = 0) -> None:
         """Begin `stage`, of `total` steps, of which an earlier run has `done` some."""
         self.stage, self.total, self.done, self.before = stage, total, done, done
+        if total:
+            early.begin()
         self.ahead = 0.0  # parts of steps that are under way
         self.began = self.shown = time.monotonic()
 
