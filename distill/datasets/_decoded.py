@@ -139,8 +139,6 @@ def _images(
         name = own[row].name
         try:
             images[row] = _pictures.decode(tree.read(name), about.shape[-1])
-        except MemoryError:
-            raise
         except Exception as error:  # of many kinds, whatever is damaged
             reading.require_lasting(Path(tree.where(name)), error)
             raise Mistake(

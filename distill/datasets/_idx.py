@@ -50,6 +50,7 @@ def load(
             if labels.max() >= len(about.classes):
                 raise ValueError(f"{paths[1].name} holds label {labels.max()}")
         except (OSError, EOFError, zlib.error, ValueError, RuntimeError) as error:
+            reading.require_lasting(paths[0].parent, error)
             raise Mistake(
                 f"the files in {paths[0].parent} are damaged ({error}); delete that folder, so "
                 "that it is downloaded again"

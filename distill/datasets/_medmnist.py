@@ -16,6 +16,7 @@ import torch
 from distill.augment import OPERATIONS
 from distill.datasets import _hosted
 from distill.images import About, Data, ImageSet, Normalisation
+from distill.runtime import reading
 from distill.runtime.mistake import Mistake
 
 HOST = "https://zenodo.org/records/10519652/files/"
@@ -159,6 +160,7 @@ def load(root: Path, about: About) -> Data:
         with np.load(path, allow_pickle=False) as held:
             return Data(*(_half(held, half, about) for half in ("train", "test")))
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        reading.require_lasting(path, error)
         raise Mistake(f"{path} is damaged ({error}); delete it and run again") from error
 
 

@@ -59,6 +59,7 @@ def read_official(dataset: type, root: Path) -> Official | None:
         if not all(isinstance(name, str) and name.isprintable() for name in classes):
             raise ValueError("the names of its classes are no text")
     except (OSError, ValueError, KeyError, TypeError) as error:
+        reading.require_lasting(folder, error)
         raise Mistake(
             f"the files in {folder} are damaged or missing; delete that folder, so that it is "
             "downloaded again"

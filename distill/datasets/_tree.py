@@ -136,6 +136,7 @@ class Folder:
             with os.scandir(folder) as entries:
                 shown = [entry for entry in entries if not entry.name.startswith(".")]
         except OSError as error:
+            reading.require_lasting(folder, error)
             raise Mistake(
                 f"cannot read folder {folder} ({error.strerror}); --data-root takes a folder with "
                 f"{LAYOUT}"
@@ -154,7 +155,7 @@ class Zip:
         """Read the names of all that it holds.
 
         Raises:
-            Mistake: it is no zip that can be read, or holds what is no tree of plain files.
+            Mistake: it is no zip, cannot be read just now, or holds what is no tree of plain files.
         """
         self.path, self.beside = path, path.parent
         self._held: dict[str, dict[str, zipfile.ZipInfo | None]] = {"": {}}
@@ -164,6 +165,7 @@ class Zip:
             for info in self._zip.infolist():
                 self._take(info)
         except Exception as error:  # zipfile raises of many kinds, whatever is damaged
+            reading.require_lasting(path, error)
             reason = error.strerror if isinstance(error, OSError) else error
             raise Mistake(
                 f"{path} is no zip of pictures that can be read: {reason}; give a folder or a zip "
@@ -264,10 +266,15 @@ def _text(folder: PurePosixPath) -> str:
 
 
 def _status(entry: os.DirEntry) -> os.stat_result | None:
-    """Of what an entry leads to; None where it leads to nothing."""
+    """Of what an entry leads to; None where it leads to nothing.
+
+    Raises:
+        Mistake: it cannot be read just now.
+    """
     try:
         return entry.stat()
-    except OSError:
+    except OSError as error:
+        reading.require_lasting(Path(entry.path), error)
         return None
 
 

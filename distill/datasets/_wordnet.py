@@ -12,6 +12,7 @@ from distill.datasets import _archive, _decoded, _hosted, _tree
 from distill.datasets._decoded import Half, Tree
 from distill.datasets._tree import File
 from distill.images import About, Data, Normalisation
+from distill.runtime import reading
 from distill.runtime.mistake import Mistake
 
 NORMALISATION = Normalisation(
@@ -100,6 +101,7 @@ def _by_kit(
     try:
         truth = _truth(tree.beside / KIT / "data")
     except Exception as error:  # of many kinds, whatever is missing or damaged
+        reading.require_lasting(tree.beside / KIT / "data", error)
         raise Mistake(
             f"{tree.where(half)} has no class folders; sort its pictures into {half}/<wnid>/, or "
             f"put the unpacked {KIT} into {tree.beside}, which says their classes"

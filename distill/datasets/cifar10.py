@@ -133,6 +133,7 @@ def _read_package(package: Path) -> Arrays:
         train, test = (torch.cat([_rows(package / name) for name in own]) for own in PICTURES)
         labels = [_labels(package / name) for name in LABELS]
     except (OSError, RuntimeError, ValueError) as error:
+        reading.require_lasting(package, error)
         raise Mistake(
             f"{package} is not the whole npm package {PACKAGE} ({str(error)[:100]}); delete it and "
             "run again"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torchvision
 
-from distill.datasets import folder
+from distill.datasets import _tree, folder
+from distill.datasets._decoded import Tree
 from distill.datasets._official import read_official
 from distill.images import About, Data, ImageSet, Normalisation
 from distill.runtime.mistake import Mistake
@@ -22,21 +23,24 @@ ABOUT = About(
 
 
 def load(root: Path, about: About) -> Data:
-    """From a tree train/<class>/*, test/<class>/* in `root`, torchvision's files, or the download.
+    """From a tree train/<class>/*, test/<class>/*, torchvision's files in `root`, or the download.
 
-    Class ids follow the alphabetical order of the names, which is torchvision's.
+    The tree lies in `root`, in a folder cifar100 or a zip cifar100.zip there, or is a zip itself,
+    which is read and never unpacked. Class ids follow the alphabetical order of the names, which is
+    torchvision's.
 
     Raises:
         Mistake: none of the three is to be had, or a tree without 100 classes.
     """
-    for tree in (root, root / "cifar100"):
-        if (tree / "train").is_dir():
-            return _from_tree(tree, about)
+    tree = _tree.found(root, [ABOUT.name])
+    if tree is not None:
+        return _from_tree(tree, about)
     official = read_official(torchvision.datasets.CIFAR100, root)
     if official is None:
         raise Mistake(
             f"no CIFAR-100 in {root} and its official host cannot be reached: put torchvision's "
-            f"cifar-100-python there, or a tree cifar100/train/<class>/*, cifar100/test/<class>/*"
+            f"cifar-100-python there, or a tree cifar100/train/<class>/*, cifar100/test/<class>/*, "
+            "also zipped"
         )
     *arrays, classes = official
     named = dataclasses.replace(about, classes=classes)
@@ -47,8 +51,11 @@ def load(root: Path, about: About) -> Data:
     )
 
 
-def _from_tree(tree: Path, about: About) -> Data:
+def _from_tree(tree: Tree, about: About) -> Data:
     data = folder.read(tree, about)
     if len(data.train.classes) != 100:
-        raise Mistake(f"{tree}/train has {len(data.train.classes)} classes; CIFAR-100 has 100")
+        raise Mistake(
+            f"{tree.where('train')} has {len(data.train.classes)} classes; CIFAR-100 has 100; "
+            "other trees are read by --dataset folder --image-size 32"
+        )
     return data

@@ -8,7 +8,7 @@ import dataclasses
 from pathlib import Path
 
 from distill.datasets import _decoded, _tree
-from distill.datasets._decoded import Half
+from distill.datasets._decoded import Half, Tree
 from distill.images import About, Data, Normalisation
 from distill.runtime.mistake import Mistake
 
@@ -21,15 +21,15 @@ def load(root: Path, about: About) -> Data:
     """All pictures under `root`, RGB, at the size of `about`; normalisation fixed, not fitted.
 
     Raises:
-        Mistake: what `read` raises.
+        Mistake: what `_tree.opened` and `read` raise.
     """
     own = root.resolve()
     name = own.stem if own.is_file() else own.name
-    return read(root, dataclasses.replace(about, name=f"folder-{name}"))
+    return read(_tree.opened(root), dataclasses.replace(about, name=f"folder-{name}"))
 
 
-def read(root: Path, about: About) -> Data:
-    """The pictures in `root`/train and `root`/test, a folder or a zip.
+def read(tree: Tree, about: About) -> Data:
+    """The pictures in train and test of a tree.
 
     Class ids follow the alphabetical order of the folders in train.
 
@@ -37,7 +37,6 @@ def read(root: Path, about: About) -> Data:
         Mistake: a folder is missing or cannot be read, holds no class, a class holds no picture, a
             file is no picture, or test has other classes than train.
     """
-    tree = _tree.opened(root)
     classes = tree.folders("train")
     test = "val" if tree.is_folder("val") and not tree.is_folder("test") else "test"
     strangers = set(tree.folders(test)) ^ set(classes)

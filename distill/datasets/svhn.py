@@ -13,6 +13,7 @@ import torchvision
 from distill.augment import OPERATIONS
 from distill.datasets import _class_folders, _hosted
 from distill.images import About, Data, ImageSet, Normalisation
+from distill.runtime import reading
 from distill.runtime.mistake import Mistake
 
 ABOUT = About(
@@ -65,6 +66,7 @@ def _half(root: Path, about: About, half: str) -> ImageSet:
         if labels.min() < 1 or labels.max() > 10:
             raise ValueError(f"labels from {labels.min()} to {labels.max()}")
     except Exception as error:  # scipy raises of many kinds, whatever is damaged
+        reading.require_lasting(path, error)
         raise Mistake(f"{path} is damaged ({error}); delete it and run again") from error
     digits = torch.from_numpy(labels[:, 0] % 10)  # a nought is written 10
     pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(3, 2, 0, 1)))

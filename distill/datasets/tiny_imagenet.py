@@ -13,6 +13,7 @@ from distill.datasets import _archive, _decoded, _hosted, _tree, _wordnet
 from distill.datasets._decoded import Half, Tree
 from distill.datasets._tree import File
 from distill.images import About, Data
+from distill.runtime import reading
 from distill.runtime.mistake import Mistake, short
 
 ABOUT = About("tiny_imagenet", _wordnet.NORMALISATION, shape=(3, 64, 64))
@@ -113,6 +114,7 @@ def _lines(tree: Tree, name: str) -> list[str]:
     try:
         return tree.read(name).decode().splitlines()
     except Exception as error:  # of many kinds in a zip, whatever is damaged
+        reading.require_lasting(Path(tree.where(name)), error)
         raise Mistake(
             f"{tree.where(name)} is no text that can be read; give the official file"
         ) from error

@@ -44,8 +44,10 @@ def require_lasting(path: Path, error: Exception) -> None:
     """Check that `error` says something of the file, and not of this moment: a disk far away.
 
     Raises:
-        Mistake: the file may be whole.
+        Mistake, MemoryError: the file may be whole.
     """
+    if isinstance(error, MemoryError):
+        raise error
     if isinstance(error, OSError) and error.errno in PASSING:
         raise Mistake(
             f"cannot read {path}: {error.strerror}; mend that and run the same command again"
