@@ -2,13 +2,14 @@
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.runtime import identity, origin, ranks
 
 if TYPE_CHECKING:
+    from benchmarks.page import Page
     from benchmarks.record import Record
     from benchmarks.schema import Dataset
     from distill.images import About, Data
@@ -112,25 +113,71 @@ def publish(record: "Record", out: Path) -> None:
     """
     if not ranks.leading():
         return
-    from benchmarks import figures, reported
-    from benchmarks.page import markdown
-    from benchmarks.record import read
-    from distill.runtime.files import write_atomically
+    from benchmarks import reported
 
     path = record.write(out / "records")
-    beside = [
-        other for other in read(record_folders(out)) if other.protocol_key == record.protocol_key
-    ]
+    beside = [other for other in _all_of(out) if other.protocol_key == record.protocol_key]
     module = importlib.import_module(f"benchmarks.{record.kind}.page")
     pages = module.pages(beside, reported.read(reported.location()))
     page = pages[min(pages, key=len)]  # the protocol's own; others are of some of its rows
+    figures = _show(page, {record.key}, out, name=record.name.removesuffix(".json"))
+    _say_written([path], figures)
+
+
+def publish_together(
+    records: Sequence["Record"],
+    out: Path,
+    pages: Callable[..., dict[str, "Page"]],
+) -> None:
+    """Write the records of one command into `out`, show the pages of them and those beside them.
+
+    Of several ranks one does.
+
+    Args:
+        pages: from records of all kinds, published figures and `own`, the keys of the command's
+            records, to the pages that show any of these, by name.
+
+    Raises:
+        Mistake: `out` cannot be written to, or a record beside it is damaged.
+    """
+    if not ranks.leading():
+        return
+    from benchmarks import reported
+
+    paths = [record.write(out / "records") for record in records]
+    published, own = reported.read(reported.location()), {record.key for record in records}
+    shown = pages(_all_of(out), published, own=own)
+    figures = [path for name, page in shown.items() for path in _show(page, own, out, name=name)]
+    _say_written(paths, figures)
+
+
+def _all_of(out: Path) -> "list[Record]":
+    """Those that are shown beside a command's own, and its own."""
+    from benchmarks.record import read
+
+    return read(record_folders(out))
+
+
+def _show(page: "Page", own: Collection[str], out: Path, *, name: str) -> list[Path]:
+    """Print a page, with a mark before the rows of these records' keys; draw its figures."""
+    from benchmarks import figures
+    from benchmarks.page import markdown
+    from distill.runtime.files import write_atomically
+
     print(f"\n{page.title}\n")
     for table in page.tables:
         print(f"{table.caption}\n" if table.caption else "", end="")
-        print(markdown(table.marked(record.key)))
-    print(f"{page.note}\nrecord: {path}")
+        print(markdown(table.marked(own)))
+    print(page.note)
+    paths = []
     for end, drawing in page.drawings.items():
-        figure = out / "figures" / f"{record.name.removesuffix('.json')}{end}.png"
-        write_atomically(figure, figures.draw(drawing))
-        print(f"figure: {figure}")
+        paths.append(out / "figures" / f"{name}{end}.png")
+        write_atomically(paths[-1], figures.draw(drawing))
+    return paths
+
+
+def _say_written(records: Sequence[Path], figures: Sequence[Path]) -> None:
+    for what, paths in (("record", records), ("figure", figures)):
+        for path in paths:
+            print(f"{what}: {path}")
     sys.stdout.flush()

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -41,11 +41,11 @@ class Table:
     keys: Sequence[str] = ()
     caption: str = ""
 
-    def marked(self, key: str) -> pd.DataFrame:
-        """The frame with an arrow before the row of the record with that key."""
-        if key not in self.keys:
+    def marked(self, keys: Collection[str]) -> pd.DataFrame:
+        """The frame with an arrow before the rows of the records with these keys."""
+        if not any(own in keys for own in self.keys):
             return self.frame
-        marks = ["->" if own == key else "" for own in self.keys]
+        marks = ["->" if own in keys else "" for own in self.keys]
         return self.frame.assign(**{" ": marks})[[" ", *self.frame.columns]]
 
 

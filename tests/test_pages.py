@@ -286,9 +286,9 @@ def test_rows_stand_in_one_order_and_a_variant_after_its_method():
 def test_a_row_is_marked_by_its_key():
     records = [continual_record(), continual_record("dm"), continual_record("dm", 2)]
     page = page_of(*records)
-    marked = page.tables[-1].marked(records[1].key)
+    marked = page.tables[-1].marked({records[1].key})
     assert marked[" "].tolist() == ["", "->", ""] and marked["buffer"].tolist()[1] == "dm"
-    assert [" " in table.marked(records[1].key) for table in page.tables] == [False, False, True]
+    assert [" " in table.marked({records[1].key}) for table in page.tables] == [False, False, True]
 
 
 def test_classification_shows_what_the_evidence_says_of_the_raw_accuracies():

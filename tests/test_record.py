@@ -16,6 +16,7 @@ import benchmarks.record
 import benchmarks.reported
 from benchmarks import tables
 from benchmarks.classification import __main__ as classification
+from benchmarks.classification.run import Judged
 from benchmarks.continual import __main__ as continual
 from benchmarks.continual import facts
 from benchmarks.nas import __main__ as nas
@@ -264,13 +265,14 @@ def key_of(module, args, monkeypatch, record=None):
     given = record or EVERY[kind]()
     if kind == "continual":
         pairs = zip(given.results.sizes, given.results.matrices, strict=True)
-        values, name = [OrderResult(*pair) for pair in pairs], "results"
+        name, values = "results", ([OrderResult(*pair) for pair in pairs], [])
     else:
-        values, name = given.results.accuracies, "accuracies"
+        name, values = "judged", [Judged(given.results.accuracies, [], {})]
     running = importlib.import_module(f"benchmarks.{kind}.run")
-    monkeypatch.setattr(running, name, lambda *given, **settings: (values, []))
+    monkeypatch.setattr(running, name, lambda *given, **settings: values)
     command, flags = parse(getattr(module, kind.capitalize()), args, prog="x")
-    return module.run(module.prepare(command, flags), given.provenance).key
+    made = module.run(module.prepare(command, flags), given.provenance)
+    return (made[0] if isinstance(made, list) else made).key
 
 
 def test_the_keys_of_the_standard_cells_stand(tmp_path, monkeypatch):

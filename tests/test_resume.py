@@ -55,7 +55,8 @@ def record(kind, out, more=""):
         word for pair in dict(zip(words[::2], words[1::2], strict=True)).items() for word in pair
     ]
     asked, flags = parse(command, args, prog="x")
-    return module.run(module.prepare(asked, flags), provenance("x", [], torch.device("cpu")))
+    made = module.run(module.prepare(asked, flags), provenance("x", [], torch.device("cpu")))
+    return made[0] if isinstance(made, list) else made
 
 
 def figures(made):
@@ -328,7 +329,7 @@ def test_a_job_has_the_threads_that_its_kept_result_would_name(tmp_path):
     judging = module.prepare(asked, flags).judging
     assert judging.threads(2) == 1
     try:
-        classification_run._train(judging, (0, [0], 2), Progress())
+        classification_run._train(judging, (0, 0, [0], 2), Progress())
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)

@@ -1,6 +1,8 @@
 """Accuracy of networks trained on a small set alone: the field's first table.
 
 python -m benchmarks.classification --method datadam --dataset cifar10 --ipc 1
+
+Several networks judge the same sets, each in a record of its own: --network alexnet,vgg11-batch
 """
 
 if __name__ == "__main__":  # so that a signal meanwhile gets one line too
@@ -10,22 +12,22 @@ if __name__ == "__main__":  # so that a signal meanwhile gets one line too
 
 import dataclasses
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import command as shared
 from distill import choices, presets
 from distill.runtime import ranks, registry
 from distill.runtime.flags import chosen, configure, differences, parse
-from distill.runtime.mistake import one_line
+from distill.runtime.mistake import Mistake, one_line
 
 if TYPE_CHECKING:
-    from benchmarks.classification.run import Judging
+    from benchmarks.classification.run import Judged, Judging, Row
     from benchmarks.record import Record
     from benchmarks.schema import Provenance
     from distill.images import Data
     from distill.networks import Spec
-    from distill.plan import Plan
     from distill.recipes import Recipe
     from distill.runtime.compute import Compute
 
@@ -54,7 +56,8 @@ class Classification:
     networks: choices.Count = 5
     """How many networks are trained on each set."""
     network: str | None = None
-    """The network that is trained; the published ConvNet of width 128 if not given."""
+    """The network that is trained, or several with commas between them, which judge the same sets:
+    alexnet,vgg11-batch,resnet18-batch,vit; the published ConvNet of width 128 if not given."""
     recipe: Evaluation = "dm"
     epochs: choices.Epochs = None
     """Of the training, instead of the recipe's."""
@@ -79,25 +82,31 @@ class Classification:
 
 @ranks.led()
 def main(args: list[str]) -> None:
-    """Run what `args` ask for, write its record and show it beside the others."""
+    """Run what `args` ask for, write its records and show them beside the others."""
     command, flags = parse(Classification, args, prog=PROG)
     ready = prepare(command, flags)
 
+    from benchmarks.classification import networks
     from benchmarks.provenance import provenance
 
-    record = run(ready, provenance("benchmarks.classification", args, ready.compute.device))
-    shared.publish(record, command.out)
+    records = run(ready, provenance("benchmarks.classification", args, ready.compute.device))
+    if len(records) == 1:
+        shared.publish(records[0], command.out)
+    else:
+        shared.publish_together(records, command.out, networks.pages)
 
 
 @dataclasses.dataclass(frozen=True)
 class Ready:
-    """A command whose every part has been checked."""
+    """A command whose every part has been checked.
+
+    Attributes:
+        rows: what it makes, of one method and each of its networks.
+    """
 
     command: Classification
-    plan: "Plan"
-    label: str
+    rows: "tuple[Row, ...]"
     data: "Data"
-    spec: "Spec"
     recipe: "Recipe"
     compute: "Compute"
 
@@ -110,26 +119,36 @@ class Ready:
             real=self.data.train,
             compute=self.compute,
             sets=self.command.out / "sets",
-            plan=self.plan,
+            rows=self.rows,
             test=self.data.test,
-            spec=self.spec,
             recipe=self.recipe,
             seed=self.command.seed,
+            count=self.command.sets,
             networks=self.command.networks,
             work=self.command.out / "work",
         )
 
 
-def prepare(command: Classification, flags: list[str]) -> Ready:
+Variants = Callable[[Any], Sequence[Any]]
+"""From the configuration that a command asks for to all those that it makes rows of."""
+
+
+def prepare(
+    command: Classification,
+    flags: list[str],
+    *,
+    prog: str = PROG,
+    variants: Variants = lambda config: [config],
+) -> Ready:
     """Check the command and load its data.
 
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
+    from benchmarks.classification.run import Row
     from distill import disk, formation, recipes
     from distill.images import whitened
     from distill.networks import drafted
-    from distill.networks import parse as parse_network
     from distill.plan import Plan
     from distill.runtime import cores
 
@@ -137,64 +156,82 @@ def prepare(command: Classification, flags: list[str]) -> Ready:
     preset = registry.load("distill.methods", command.method).preset(
         about, command.ipc, command.preset
     )
-    config = configure(preset, flags, prog=PROG, command=Classification)
-    formation.require(config.formation, about.shape)
+    configs = variants(configure(preset, flags, prog=prog, command=type(command)))
+    for config in configs:
+        formation.require(config.formation, about.shape)
     recipe = recipes.named(command.recipe, about)
     if command.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=command.epochs)
     usual = f"convnet-d{about.depth}-w128-instance-relu-avg"
-    spec = parse_network(usual if command.network is None else command.network)
+    specs = judges(usual if command.network is None else command.network)
     data, compute = shared.load(command, flags)
-    drafted(spec, data.train.shape, classes=len(data.train.classes))
+    for spec in specs:
+        drafted(spec, data.train.shape, classes=len(data.train.classes))
     cores.require(command.workers, compute.device)
-    plan = Plan(command.method, config, command.ipc, command.seed)
-    ready = Ready(
-        command,
-        plan,
-        shared.label(command.method, command.preset, differences(preset, config)),
-        whitened(data) if command.zca else data,
-        spec,
-        recipe,
-        compute,
-    )
-    disk.require(command.out, ready.judging.wanted(command.sets), ready.judging)
+    rows = [
+        Row(
+            shared.label(command.method, command.preset, differences(preset, config)),
+            Plan(command.method, config, command.ipc, command.seed),
+            spec,
+        )
+        for spec in specs
+        for config in configs
+    ]
+    used = whitened(data) if command.zca else data
+    ready = Ready(command, tuple(rows), used, recipe, compute)
+    disk.require(command.out, ready.judging.wanted(), ready.judging)
     return ready
 
 
-def run(ready: Ready, provenance: "Provenance") -> "Record":
-    """Make the sets, train on them and gather the record."""
+def judges(names: str) -> "list[Spec]":
+    """The networks of names with commas between them, in their order.
+
+    Raises:
+        Mistake: there is no such network, or one is named twice.
+    """
+    from distill.networks import parse as parse_network
+
+    specs = [parse_network(name) for name in names.split(",")]
+    for place, spec in enumerate(specs):
+        if spec in specs[:place]:
+            raise Mistake(f"--network names {spec} twice; name it once")
+    return specs
+
+
+def run(ready: Ready, provenance: "Provenance") -> "list[Record]":
+    """Make the sets, train on them and gather the records, one a row."""
+    from benchmarks.classification.run import judged
+
+    given = {"workers": ready.command.workers, "progress": ranks.progress()}
+    each = judged(ready.judging, **given)
+    return [_record(ready, row, own, provenance) for row, own in zip(ready.rows, each, strict=True)]
+
+
+def _record(ready: Ready, row: "Row", own: "Judged", provenance: "Provenance") -> "Record":
     from benchmarks.classification import facts
-    from benchmarks.classification.run import accuracies
-    from benchmarks.provenance import Stopwatch, cost
+    from benchmarks.provenance import cost
     from benchmarks.record import Record
     from benchmarks.schema import making, set_used
 
-    command, watch = ready.command, Stopwatch()
-    measured, sets = accuracies(
-        ready.judging,
-        sets=command.sets,
-        workers=command.workers,
-        progress=ranks.progress(),
-        watch=watch,
-    )
+    command = ready.command
     return Record(
         kind="classification",
         version=facts.VERSION,
-        label=ready.label,
+        label=row.label,
         protocol=facts.Protocol(
             dataset=shared.dataset_used(ready.data, command.judge),
-            network=str(ready.spec),
+            network=str(row.spec),
             recipe=ready.recipe,
             normalisation=ready.data.train.normalisation.describe(),
             precision=ready.compute.precision,
         ),
         cell=facts.Cell(
-            making=making(ready.plan, seed=command.seed, sets=command.sets),
+            making=making(row.plan, seed=command.seed, sets=command.sets),
             networks=command.networks,
         ),
-        results=facts.Results(accuracies=measured),
-        sets=[set_used(small) for small in sets],
-        cost=cost(watch.seconds, ready.compute.device),
+        results=facts.Results(accuracies=own.accuracies),
+        sets=[set_used(small) for small in own.sets],
+        cost=cost(own.seconds, ready.compute.device),
         provenance=provenance,
     )
 

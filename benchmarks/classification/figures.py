@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.ticker import NullLocator
 
-from benchmarks.figures import in_order, lines
+from benchmarks.figures import in_order, lines, palette
 
 
 def curves(frame: pd.DataFrame) -> plt.Figure:
@@ -40,6 +40,42 @@ def curves(frame: pd.DataFrame) -> plt.Figure:
         axis.set_ylabel("accuracy (%)")
     handles, names = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=min(len(methods), 4))
+    return figure
+
+
+def networks(frame: pd.DataFrame) -> plt.Figure:
+    """Accuracies by network: a panel for each ipc, a point with its interval for each method.
+
+    Args:
+        frame: a row an ipc, method and network: ipc, method, short (what the network is called),
+            accuracy, accuracy low, accuracy high (the 95 % interval).
+    """
+    sizes, methods = sorted(frame["ipc"].unique()), in_order(frame["method"])
+    names, colours = list(dict.fromkeys(frame["short"])), palette(methods)
+    figure, axes = plt.subplots(
+        len(sizes),
+        1,
+        figsize=(max(5.5, 1.6 * len(names) + 1), 3.8 * len(sizes)),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, ipc in zip(axes.flat, sizes, strict=True):
+        for place, method in enumerate(methods):
+            own = frame[(frame["ipc"] == ipc) & (frame["method"] == method)]
+            shift = (place - (len(methods) - 1) / 2) * 0.6 / max(len(methods) - 1, 1)
+            x = [names.index(name) + shift for name in own["short"]]
+            ends = own["accuracy"] - own["accuracy low"], own["accuracy high"] - own["accuracy"]
+            style = {"fmt": "osD^vPX*"[place % 8], "color": colours[method], "capsize": 3}
+            axis.errorbar(x, own["accuracy"], yerr=ends, label=method, markersize=6, **style)
+        for edge in range(1, len(names)):
+            axis.axvline(edge - 0.5, color="0.9", linewidth=1)
+        axis.set_xticks(range(len(names)), [textwrap.fill(name, 16) for name in names])
+        axis.set_xlim(-0.5, len(names) - 0.5)
+        axis.xaxis.grid(False)
+        axis.set_ylabel("accuracy (%)")
+        axis.set_title(f"{ipc} {'image' if ipc == 1 else 'images'} a class")
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(methods), 5))
     return figure
 
 

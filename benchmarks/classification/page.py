@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import beside
-from benchmarks.classification import ablation, curve
+from benchmarks.classification import ablation, curve, networks
 from benchmarks.classification.rows import (
     MINUS,
     accuracy,
@@ -40,10 +40,11 @@ how another set would do. distill s: wall clock to make one set; train s: of all
 
 
 def pages(records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Page]:
-    """A page for each protocol, for those that differ in their epochs alone, for each ablation."""
+    """A page for each protocol, others by epochs and by networks, and one for each ablation."""
     named = names_for_people(records, base)
     own = {name: _page(members, reported) for name, members in named.items()}
-    return own | curve.pages(records) | ablation.pages(records)
+    others = curve.pages(records) | networks.pages(records, reported)
+    return own | others | ablation.pages(records)
 
 
 def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
