@@ -16,7 +16,7 @@ from distill.runtime import identity
 
 ORDER = ("random", "herding", "kcenter", "forgetting", "dc", "dsa", "dm", "datadam")
 """Methods in the order of tables and figures; variants follow their method, others the known."""
-LAST = ("parameters", "flops", "early-stopping", "whole")
+LAST = ("parameters", "flops", "synflow", "jacob_cov", "early-stopping", "whole")
 """What is no method comes last."""
 
 

@@ -100,8 +100,13 @@ class _Merged(nn.Module):
 
 def stack(networks: Sequence[Network], shape: Sequence[int]) -> Stack | Grouped:
     """The faster of the two ways for images of `shape` (..., H, W), on the networks' device."""
-    device = networks[0].head.weight.device
-    equal = len({network.spec for network in networks}) == 1 and isinstance(networks[0], ConvNet)
-    if len(networks) > 1 and equal and device.type == "cpu" and max(shape[-2:]) <= SMALL:
+    equal = len({network.spec for network in networks}) == 1
+    if len(networks) > 1 and equal and groups(networks[0], shape):
         return Grouped(networks)
     return Stack(networks)
+
+
+def groups(network: Network, shape: Sequence[int]) -> bool:
+    """Whether several of the kind are faster as `Grouped`, for images of `shape` (..., H, W)."""
+    device = network.head.weight.device
+    return isinstance(network, ConvNet) and device.type == "cpu" and max(shape[-2:]) <= SMALL

@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from distill import datasets
+from distill import datasets, networks
 from distill.networks import size
 from distill.recipes import Recipe
 from distill.runtime.compute import CPU
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake
-from downstream.nas import engine, proxy, space, trial
+from downstream.nas import engine, proxy, trial
 from downstream.nas.search import Engine, Search, Trials
+from downstream.nas.space import ConvNets
 from downstream.nas.truth import Truth
 
-SPECS = space.sample("laptop", 4)
+LAPTOP = ConvNets("laptop", (1, 8, 8), 10)
+SPECS = LAPTOP.sample(4)
 HERE = Engine("in-process", None, 1, 8080, Path("nowhere"))
 
 
@@ -33,7 +35,7 @@ def trials(tmp_path):
     )
     settings = dataclasses.replace(settings, steps=4, looks=True)
     job = trial.job(settings, data, None)
-    return Trials("trials", job, Ledger(tmp_path, "digits", settings.identity()), HERE, 10)
+    return Trials("trials", job, Ledger(tmp_path, "digits", settings.identity()), HERE, LAPTOP)
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def trained(monkeypatch):
 
 
 def grid(specs=SPECS):
-    return Search("grid", "laptop", specs, len(specs), seed=0)
+    return Search("grid", specs, len(specs), seed=0)
 
 
 def anew(trials):
@@ -106,14 +108,14 @@ def test_a_broken_trial_is_a_row_and_is_tried_again(trials, monkeypatch):
 
 
 def test_a_network_that_cannot_be_built_is_a_row(trials, monkeypatch):
-    build = engine.build
+    build = networks.build
 
     def fails(spec, *args, **kwargs):
         if spec == SPECS[1]:
             raise MemoryError("no room")
         return build(spec, *args, **kwargs)
 
-    monkeypatch.setattr(engine, "build", fails)
+    monkeypatch.setattr(networks, "build", fails)
     rows = trials.run(grid())
     assert [row["status"] for row in rows] == ["trained", "failed", "trained", "trained"]
     assert "no result came back" in rows[1]["reason"] and rows[1]["parameters"] > 0
@@ -145,7 +147,7 @@ def test_a_damaged_trial_is_made_again_and_not_taken_for_a_result(trials, traine
 def test_a_search_spends_its_budget_and_goes_on_where_it_was_killed(
     strategy, trials, trained, monkeypatch, tmp_path
 ):
-    plan = Search(strategy, "laptop", [], 12, seed=3)
+    plan = Search(strategy, [], 12, seed=3)
     unbroken = [row["network"] for row in trials.run(plan)]
     assert len(unbroken) == len(set(unbroken)) == 12 == len(trained)
     other = Ledger(tmp_path / "other", "digits", trials.ledger.facts)
@@ -166,15 +168,15 @@ def test_a_search_spends_its_budget_and_goes_on_where_it_was_killed(
 
 
 def test_tpe_searches_for_the_highest_accuracy(trials):
-    strategy = engine.strategy("tpe", networks=[], budget=3, seed=0)
+    strategy = engine.strategy("tpe", points=[], axes=5, budget=3, seed=0)
     assert strategy.tuner.optimize_mode.value == "maximize"
-    rows = trials.run(Search("tpe", "laptop", [], 3, seed=0))
+    rows = trials.run(Search("tpe", [], 3, seed=0))
     assert len({row["network"] for row in rows}) == 3
 
 
 def test_the_ground_truth_trains_only_what_is_not_known(trials, trained):
     names = [str(spec) for spec in SPECS]
-    truth = Truth({names[0]: 77.0, names[1]: None}, lambda: trials, "laptop")
+    truth = Truth({names[0]: 77.0, names[1]: None}, lambda: trials)
     accuracies = truth.of(names)
     assert accuracies[:2] == [77.0, None] and sorted(trained) == sorted(names[2:])
     assert truth.of(names) == accuracies and len(trained) == 2
@@ -189,19 +191,11 @@ def test_the_cost_is_said_before_it_is_paid(trials, capsys):
     assert "1 are done already" in said
 
 
-def test_the_size_of_a_network_is_a_proxy_that_trains_nothing(trained):
-    sizes = [size(spec, (1, 8, 8), 10) for spec in SPECS]
-    for column, name in enumerate(proxy.FREE):
-        scores = proxy.scores(name, SPECS, shape=(1, 8, 8), classes=10)
-        assert scores == [size[column] for size in sizes]
-    assert proxy.FREE == ("parameters", "flops") and not trained
-
-
 def test_every_method_is_a_proxy_of_its_own_name():
     assert proxy.method_of("herding", None) == "herding"
     assert proxy.method_of("distilled", None) == "datadam"
     assert proxy.method_of("distilled", "dm") == "dm"
-    assert [proxy.method_of(name, None) for name in (*proxy.REAL, *proxy.FREE)] == [None] * 4
+    assert [proxy.method_of(name, None) for name in (*proxy.REAL, *proxy.UNTRAINED)] == [None] * 6
     for name in ("random", "whole", "flops"):
         with pytest.raises(Mistake, match=f"--method dm is for --proxy distilled, not .* {name}"):
             proxy.method_of(name, "dm")

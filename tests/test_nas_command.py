@@ -90,6 +90,28 @@ def test_the_size_of_a_network_is_ranked_without_a_trial(runs):
     assert not list((runs / "trials").glob("*flops*"))
 
 
+@pytest.mark.parametrize("proxy", ["synflow", "jacob_cov"])
+def test_a_score_of_random_weights_is_ranked_without_a_trial(proxy, runs, tmp_path, capsys):
+    main(
+        [
+            "--proxy",
+            proxy,
+            "--networks",
+            "4",
+            "--out",
+            str(tmp_path),
+            "--truth",
+            str(truth_of(runs)),
+        ]
+    )
+    assert "4 networks to score, none is trained" in capsys.readouterr().err
+    (record,) = read([tmp_path / "records"])
+    assert record.cell.scoring.images == 64 and record.cell.recipe is record.cell.steps is None
+    assert len(set(record.results.scores)) == 4 and record.results.failed == {}
+    assert all(seconds > 0 for seconds in record.results.seconds)
+    assert record.protocol_key == record_of(runs, "whole").protocol_key
+
+
 def test_the_table_shows_the_cell_beside_the_others(runs, capsys):
     before = psutil.Process().children(recursive=True)
     main(["--proxy", "early-stopping", *SMALL, "--out", str(runs)])

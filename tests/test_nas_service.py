@@ -23,8 +23,9 @@ from distill.runtime import marks
 from distill.runtime.compute import CPU
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake
-from downstream.nas import cluster, guard, proxy, space, trial
+from downstream.nas import cluster, guard, proxy, trial
 from downstream.nas.search import Engine, Search, Trials
+from downstream.nas.space import ConvNets
 
 from conftest import eventually, hear_ctrl_c
 
@@ -66,9 +67,9 @@ def rank(folder, engine, *, networks=2, epochs=2):
     )
     settings = proxy.saved(whole, chosen, folder)
     ledger = Ledger(folder, "digits-random", settings.identity())
-    trials = Trials("trials", trial.job(settings, data, chosen), ledger, engine, 10)
-    sample = space.sample("laptop", networks)
-    return trials.run(Search("grid", "laptop", sample, networks, seed=0))
+    laptop = ConvNets("laptop", (1, 8, 8), 10)
+    trials = Trials("trials", trial.job(settings, data, chosen), ledger, engine, laptop)
+    return trials.run(Search("grid", laptop.sample(networks), networks, seed=0))
 
 
 def elsewhere(folder, port, *, concurrency=2, **options):

@@ -13,6 +13,9 @@ from nni.nas.space import ModelStatus, SimplifiedModelSpace
 from distill.runtime.ledger import Ledger
 from distill.runtime.progress import Progress
 from downstream.nas import engine
+from downstream.nas.space import ConvNets
+
+LAPTOP = ConvNets("laptop", (1, 8, 8), 10)
 
 
 class Threads(ExecutionEngine):
@@ -33,7 +36,7 @@ class Threads(ExecutionEngine):
     def _try(self, model, seconds):
         time.sleep(seconds)
         with self.one:
-            self.order.append(str(engine.spec_of(model.sample)))
+            self.order.append(str(LAPTOP.spec(model.sample)))
             accuracy = float(sum(map(ord, self.order[-1])) % 97)
             outcome = {"status": "trained", "accuracy": accuracy, "looks": [], "reason": None}
             given = {"default": accuracy, **outcome, "seconds": seconds}
@@ -54,14 +57,14 @@ def search(folder, strategy, seconds):
     ledgered = engine.Ledgered(
         threads,
         Ledger(folder, "digits", {"of": "this test"}),
+        space=LAPTOP,
         budget=10,
-        describe=lambda spec: {},
         progress=Progress(),
         together=2,
     )
-    space = engine.ConvNetSpace("laptop", [1, 8, 8], 10)
-    model = SimplifiedModelSpace.from_model(space, FunctionalEvaluator(print))
-    engine.strategy(strategy, networks=[], budget=10, seed=0)(model, ledgered)
+    points = engine.Points("laptop", [1, 8, 8], 10)
+    model = SimplifiedModelSpace.from_model(points, FunctionalEvaluator(print))
+    engine.strategy(strategy, points=[], axes=5, budget=10, seed=0)(model, ledgered)
     ledgered.wait_models()
     return list(ledgered.asked), threads.order
 

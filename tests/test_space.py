@@ -10,15 +10,15 @@ from distill.networks import FAMILIES, parse, size
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
 from downstream.nas import space
-from downstream.nas.engine import ConvNetSpace, spec_of
+from downstream.nas.engine import Points
 
 
 @pytest.mark.parametrize("name", ["laptop", "paper"])
 def test_nni_enumerates_each_of_the_720_points_once(name):
-    points = ConvNetSpace(name, (1, 8, 8), 10)
+    points = Points(name, (1, 8, 8), 10)
     assert list(points.parameters()) == []
     grid = SimplifiedModelSpace.from_model(points, FunctionalEvaluator(print)).grid()
-    specs = [spec_of(model.sample) for model in grid]
+    specs = [Spec(**model.sample) for model in grid]
     assert len(specs) == len(set(specs)) == 720
     assert set(specs) == set(space.every(name))
 
@@ -33,7 +33,7 @@ def test_the_axes_are_the_published_ones():
 
 
 def test_a_point_freezes_to_the_plain_network():
-    points = ConvNetSpace("laptop", (3, 16, 16), 7)
+    points = Points("laptop", (3, 16, 16), 7)
     sample = {
         "depth": 2, "width": 16, "norm": "group", "activation": "sigmoid", "pooling": "max",
     }  # fmt: skip
@@ -53,11 +53,11 @@ def test_a_smaller_sample_is_part_of_a_larger_one():
 @pytest.mark.parametrize("given", ["721", "1", "0", "-3", "many", "1.5"])
 def test_a_number_of_networks_that_cannot_be(given):
     with pytest.raises(Mistake, match=rf"--networks {given}: give a number from 2 to 720"):
-        space.count(given, "laptop")
+        space.count(given, "laptop", 720)
 
 
 def test_all_networks_and_an_unknown_space():
-    assert space.count("all", "laptop") == 720 and space.count("2", "paper") == 2
+    assert space.count("all", "laptop", 720) == 720 and space.count("2", "paper", 720) == 2
     with pytest.raises(Mistake, match="unknown space 'papre'.*did you mean paper"):
         space.axes("papre")
 

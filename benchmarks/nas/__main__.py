@@ -66,6 +66,7 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
     from distill import disk
     from distill.beforehand import Source
     from distill.runtime import cores
+    from distill.runtime.progress import Progress
     from downstream.nas import proxy
 
     about = shared.about(command)
@@ -78,9 +79,11 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
         recipe=command.recipe,
         epochs=command.epochs,
     )
-    require_strategy(command)
+    require_strategy(command, len(comparison.space))
     engine = checked_engine(command)
     data, compute = shared.load(command)
+    comparison = comparison.of_classes(len(data.train.classes))
+    comparison.require(command.trials, Progress(sys.stderr))
     cores.require(command.workers, compute.device)
     if plan is not None:
         source = Source(data.train, compute, command.out / "sets")
@@ -92,6 +95,7 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
         root=command.data_root,
         recipe=comparison.truth,
         compute=compute,
+        space=comparison.space,
     )
     engine.require_trial(settings)
     return Ready(
@@ -118,6 +122,7 @@ def planned(command: Nas, flags: list[str], about: "About") -> tuple["Plan | Non
     from distill.runtime.seeding import derive
     from downstream.nas import space
     from downstream.nas.proxy import method_of
+    from downstream.nas.source import is_file
 
     method = method_of(command.proxy, command.method)
     recipe = {} if command.recipe is None else {"recipe": command.recipe}
@@ -129,13 +134,14 @@ def planned(command: Nas, flags: list[str], about: "About") -> tuple["Plan | Non
         return None, " ".join([command.proxy, *(f"recipe={name}" for name in recipe.values())])
     module = registry.load("distill.methods", method)
     preset = module.preset(about, command.ipc, command.preset)
-    every = space.pattern(command.space or command.preset, about.shape)
-    if isinstance(preset, matching.Config):  # others know no patterns
+    named = command.space or command.preset
+    every = None if is_file(named) else space.pattern(named, about.shape)
+    if isinstance(preset, matching.Config) and every is not None:  # others know no patterns
         flags = spelled(flags, every)
     config = configure(preset, flags, prog=PROG, command=Nas)
     formation.require(config.formation, about.shape)
     changed = differences(preset, config) | recipe
-    if changed.get("network") == every:
+    if every is not None and changed.get("network") == every:
         changed["network"] = SPACE
     plan = Plan(method, config, command.ipc, derive(command.seed, "set", 0))
     return plan, shared.label(method, command.preset, changed)
@@ -149,25 +155,24 @@ def spelled(flags: list[str], every: str) -> list[str]:
     return [every if pair == (flag, SPACE) else pair[1] for pair in pairs]
 
 
-def require_strategy(command: Nas) -> None:
-    """Check the strategy, and flags that would have no meaning.
+def require_strategy(command: Nas, most: int) -> None:
+    """Check the strategy, and flags that would have no meaning; the space has `most` networks.
 
     Raises:
         Mistake: no such strategy, or a flag of another one.
     """
-    from downstream.nas.proxy import FREE, STRATEGIES
-    from downstream.nas.space import every
+    from downstream.nas.proxy import STRATEGIES, UNTRAINED
 
     if command.strategy not in STRATEGIES:
         raise unknown("strategy", command.strategy, STRATEGIES)
     for flag, value in (("--recipe", command.recipe), ("--epochs", command.epochs)):
         if command.proxy == "whole" and value is not None:
             raise Mistake(f"{flag} is for the other proxies; the whole dataset has the preset's")
-        if command.proxy in FREE and value is not None:
+        if command.proxy in UNTRAINED and value is not None:
             raise Mistake(
                 f"{flag} is for proxies that are trained on; {command.proxy} trains nothing"
             )
-    if command.proxy in FREE and command.strategy != "grid":
+    if command.proxy in UNTRAINED and command.strategy != "grid":
         raise Mistake(
             f"--strategy {command.strategy} is for proxies that are trained on; --proxy "
             f"{command.proxy} takes grid"
@@ -176,7 +181,6 @@ def require_strategy(command: Nas) -> None:
         raise Mistake(f"--trials {command.trials} is for a search; grid takes --networks")
     if command.strategy != "grid" and command.networks is not None:
         raise Mistake(f"--networks is for --strategy grid; {command.strategy} takes --trials")
-    most = len(every(command.space or command.preset))
     if command.trials is not None and not 2 <= command.trials <= most:
         raise Mistake(
             f"--trials {command.trials}: give a number from 2 to {most}, the space's size"

@@ -6,6 +6,7 @@ from benchmarks import schema
 from benchmarks.schema import Dataset, Making, facts
 from distill.recipes import Recipe
 from downstream.nas.trial import VERSION as TODAY
+from downstream.nas.zero import VERSION as SCORES_TODAY
 
 VERSION = 1
 
@@ -15,7 +16,7 @@ class Protocol:
     """What rows of one table share: a ranking of one sample, or searches of one budget.
 
     Attributes:
-        space: of `downstream.nas.space`.
+        space: `laptop` or `paper`, or a user's own: its file's name and its digest's beginning.
         networks: how many of its fixed sample are ranked; None for a search.
         trials: how many networks a search tries; None for a ranking.
         truth: identity of the trials on the whole dataset (`trial.Settings.identity`).
@@ -29,16 +30,29 @@ class Protocol:
 
 
 @facts
+class Scoring:
+    """How a score without training is made: the file of `downstream.nas.zero`.
+
+    Attributes:
+        version: its VERSION. images: real training images in the mini-batch, where it has one.
+    """
+
+    version: int
+    images: int
+
+
+@facts
 class Cell:
     """What sets a row apart.
 
     Attributes:
-        proxy: a method's name, `early-stopping`, `whole`, `parameters` or `flops`.
+        proxy: a method's name, `early-stopping`, `whole`, or one that trains nothing.
         making: how the proxy's images are made; None for a proxy that has none of its own.
         recipe, steps: of a trial, and its optimiser steps; None for a proxy that trains nothing.
         strategy: `grid` for a ranking.
         together: trials under way at once, for a strategy that learns from those that are over.
-        seed: of the proxy's images and of the trials.
+        seed: of the proxy's images and of the trials, or of the scores' weights and images.
+        scoring: of `synflow` and `jacob_cov`; None for the others.
     """
 
     proxy: str
@@ -48,6 +62,7 @@ class Cell:
     strategy: str = "grid"
     together: int = 1
     seed: int = 0
+    scoring: Scoring | None = None
 
 
 @facts
@@ -57,7 +72,8 @@ class Results:
     Attributes:
         names: of the networks.
         scores: what the proxy ranks them by: test accuracy in percent, None where the trial failed;
-            the count itself for the proxies `parameters` and `flops`.
+            the count itself for the proxies `parameters` and `flops`; the score for `synflow` and
+            `jacob_cov`, None where it is not finite.
         truth: test accuracy in percent after training on the whole dataset; None where that failed
             or, after a search, where the network is not among the proxy's best five.
         parameters, flops: of each network.
@@ -91,5 +107,7 @@ def name(protocol: Protocol, cell: Cell) -> str:
 
 def versions(protocol: Protocol, cell: Cell) -> schema.Versions:
     """What a record was made with."""
-    own = ("the protocol of trials", protocol.truth["version"], TODAY)
-    return [*schema.versions(cell.making, protocol.dataset), own]
+    own = [("the protocol of trials", protocol.truth["version"], TODAY)]
+    if cell.scoring is not None:
+        own.append((f"the score {cell.proxy}", cell.scoring.version, SCORES_TODAY))
+    return [*schema.versions(cell.making, protocol.dataset), *own]

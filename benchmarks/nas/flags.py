@@ -18,8 +18,9 @@ class Nas:
 
     proxy: str = "distilled"
     """What networks are tried on: any method (random, herding, ...), distilled (see --method),
-    early-stopping (the whole dataset for as many steps as the others get), whole; or parameters,
-    flops: nothing is trained, the larger network is ranked higher."""
+    early-stopping (the whole dataset for as many steps as the others get), whole. Nothing is
+    trained for parameters and flops (the larger network is ranked higher), synflow and jacob_cov
+    (a score of its random weights)."""
     method: str | None = None
     """How --proxy distilled is made: one of the files in distill/methods; datadam if not given.
     --method.network space learns in networks drawn from the space that is ranked."""
@@ -29,8 +30,8 @@ class Nas:
     networks: str | None = None
     """How many of the space are ranked (a fixed sample), or all; the preset's if not given."""
     space: str | None = None
-    """laptop (widths 8 to 64) or paper (32 to 256), each of 720 ConvNets; the preset's if not
-    given."""
+    """laptop (widths 8 to 64) or paper (32 to 256), each of 720 ConvNets, or FILE.py, which holds
+    an NNI ModelSpace of your own and is executed; the preset's if not given."""
     recipe: choices.Recipe = None
     epochs: choices.Epochs = None
     """Of the training on the proxy; the recipe's, or else the preset's if not given."""

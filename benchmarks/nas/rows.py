@@ -14,8 +14,8 @@ from benchmarks.record import Record
 from benchmarks.reported import Reported
 from distill.architectures.convnet import NORMS
 from distill.networks import parse
-from downstream.nas import ranking
-from downstream.nas.proxy import FREE
+from downstream.nas import ranking, zero
+from downstream.nas.proxy import UNTRAINED
 
 REFERENCE = "random"
 """The proxy that the others are compared with."""
@@ -95,13 +95,22 @@ def ordered(records: Sequence[Record]) -> list[Record]:
     return sorted(records, key=lambda r: places[named[r.key]])
 
 
+def scores_of(record: Record) -> list[float | None]:
+    """What ranks the networks; a network to which a score is not finite stands below all others."""
+    scores = record.results.scores
+    known = [score for score in scores if score is not None]
+    if record.cell.proxy not in zero.SCORES or not known:
+        return scores
+    return [min(known) - 1 if score is None else score for score in scores]
+
+
 def row_of(
     record: Record, records: Sequence[Record], published: Sequence[Reported]
 ) -> dict[str, Any]:
     """Of a ranking's table: correlations, differences, published figures, choice and cost."""
     row: dict[str, Any] = {"proxy": row_labels(records)[record.key], "steps": record.cell.steps}
     row |= dict.fromkeys(COLUMNS)
-    scores, truth = record.results.scores, record.results.truth
+    scores, truth = scores_of(record), record.results.truth
     other = reference(record, records)
     assert other is None or other.results.names == record.results.names
     for name, metric in SHARES.items():
@@ -110,7 +119,7 @@ def row_of(
             row[name] = evidence.correlation(scores, truth, top=top)
         if other is not None and not is_truth(record):
             row[f"{name}, {MINUS}"] = evidence.paired_correlation(
-                scores, other.results.scores, truth, top=top
+                scores, scores_of(other), truth, top=top
             )
         row |= _published(record, row[name], metric, name, published)
     if not is_truth(record):
@@ -125,7 +134,7 @@ def _among(record: Record, norms: Sequence[str]) -> Estimate:
     """The correlation over the networks of these norms."""
     results = record.results
     own = [parse(name).norm in norms for name in results.names]
-    kept = [score if chosen else None for score, chosen in zip(results.scores, own, strict=True)]
+    kept = [score if chosen else None for score, chosen in zip(scores_of(record), own, strict=True)]
     return evidence.correlation(kept, results.truth)
 
 
@@ -212,7 +221,7 @@ def scatter_frame(records: Sequence[Record]) -> pd.DataFrame:
     for record in records:
         results = record.results
         for name, score, truth in zip(results.names, results.scores, results.truth, strict=True):
-            if record.cell.proxy not in FREE and None not in (score, truth):
+            if record.cell.proxy not in UNTRAINED and None not in (score, truth):
                 spec = parse(name)
                 points.append((named[record.key], name, score, truth, spec.norm, spec.pooling))
     columns = ["proxy", "network", "accuracy", "truth", "norm", "pooling"]

@@ -15,7 +15,6 @@ from benchmarks.schema import Provenance, making, set_used
 from distill import beforehand
 from distill.beforehand import Source
 from distill.images import Data
-from distill.networks import size
 from distill.plan import Plan
 from distill.runtime.compute import Compute
 from distill.runtime.ledger import Ledger
@@ -23,7 +22,7 @@ from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.workers import Workers
 from distill.synthetic import SyntheticSet
-from downstream.nas import proxy, ranking, space
+from downstream.nas import proxy, ranking, zero
 from downstream.nas.proxy import Comparison
 from downstream.nas.search import LEARNING, Engine, Search, Trials
 from downstream.nas.trial import Settings, job
@@ -61,11 +60,12 @@ class Ready:
 def run(ready: Ready, provenance: Provenance) -> Record:
     """Make the proxy, try the networks on it and on the whole dataset, and gather the record."""
     search = _search(ready)
-    truth = Truth(ready.known, lambda: _trials(ready, ready.truth, None, "whole"), search.space)
+    truth = Truth(ready.known, lambda: _trials(ready, ready.truth, None, "whole"))
     small = _set(ready)
-    if ready.command.proxy in proxy.FREE:
-        cell, rows = facts.Cell(proxy=ready.proxy), _counted(ready, search)
-        truth.announce([row["network"] for row in rows])
+    if ready.command.proxy in proxy.UNTRAINED:
+        truth.announce([str(spec) for spec in search.networks])
+        untrained = _counted if ready.command.proxy in proxy.FREE else _scored
+        cell, rows = untrained(ready, search)
     else:
         cell, rows = _tried(ready, small, search, truth)
     results = _results(ready, rows, truth, search, small)
@@ -76,7 +76,7 @@ def run(ready: Ready, provenance: Provenance) -> Record:
         label=ready.label,
         protocol=facts.Protocol(
             dataset=shared.dataset_used(ready.data),
-            space=search.space,
+            space=ready.comparison.space.name,
             networks=search.budget if grid else None,
             trials=None if grid else search.budget,
             truth=ready.truth.identity(),
@@ -101,8 +101,7 @@ def _search(ready: Ready) -> Search:
     grid = command.strategy == "grid"
     return Search(
         strategy=command.strategy,
-        space=comparison.space,
-        networks=space.sample(comparison.space, comparison.networks) if grid else [],
+        networks=comparison.space.sample(comparison.networks) if grid else [],
         budget=comparison.networks if grid else command.trials or 40,
         seed=command.seed,
     )
@@ -125,24 +124,32 @@ def _set(ready: Ready) -> SyntheticSet | None:
     return source.distill(ready.plan, progress=progress)
 
 
-def _counted(ready: Ready, search: Search) -> Rows:
-    """The rows of a proxy that trains nothing."""
-    shape, classes = ready.data.train.shape, len(ready.data.train.classes)
+def _counted(ready: Ready, search: Search) -> tuple[facts.Cell, Rows]:
+    """The rows of a proxy that computes nothing."""
     rows = []
-    scores = proxy.scores(ready.proxy, search.networks, shape=shape, classes=classes)
-    for spec, score in zip(search.networks, scores, strict=True):
-        parameters, flops = size(spec, shape, classes)
-        rows.append(
-            {
-                "network": str(spec),
-                "accuracy": float(score),
-                "parameters": parameters,
-                "flops": flops,
-                "looks": [],
-                "seconds": None,
-            }
-        )
-    return rows
+    for spec in search.networks:
+        sizes = ready.comparison.space.sizes(spec)
+        score = float(sizes[ready.proxy])
+        row = {"network": str(spec), "accuracy": score, "looks": [], "seconds": None}
+        rows.append(row | sizes)
+    return facts.Cell(proxy=ready.proxy), rows
+
+
+def _scored(ready: Ready, search: Search) -> tuple[facts.Cell, Rows]:
+    """The rows of a proxy that trains nothing, but needs the networks."""
+    real, seed = ready.data.train, ready.command.seed
+    images = zero.batch(real, seed=seed, device=ready.compute.device)
+    scored = zero.Scored(ready.proxy, images, seed, ready.compute)
+    name, identity = f"{real.name}-{ready.proxy}", zero.identity(ready.truth, scored)
+    rows = zero.scores(
+        scored,
+        search.networks,
+        space=ready.comparison.space,
+        ledger=Ledger(ready.command.out / "scores", name, identity),
+        workers=ready.command.workers,
+    )
+    scoring = facts.Scoring(version=zero.VERSION, images=len(images))
+    return facts.Cell(proxy=ready.proxy, seed=seed, scoring=scoring), rows
 
 
 def _tried(
@@ -190,7 +197,7 @@ def _trials(ready: Ready, settings: Settings, small: SyntheticSet | None, name: 
         job=job(settings, ready.data, small),
         ledger=Ledger(folder, f"{ready.data.train.name}-{name}", settings.identity()),
         engine=ready.engine,
-        classes=len(ready.data.train.classes),
+        space=ready.comparison.space,
         workers=ready.command.workers,
     )
 

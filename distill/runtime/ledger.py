@@ -96,9 +96,9 @@ class Ledger:
         )
 
     def finished(self, network: str) -> dict[str, Any] | None:
-        """The row of a network that need not be tried again: trained, or known to diverge."""
+        """The row of a network that need not be tried again: it has a result, or diverges."""
         row = self.rows.get(network)
-        return row if row and row["status"] in ("trained", "diverged") else None
+        return row if row and row["status"] in ("trained", "diverged", "scored") else None
 
     def add(self, row: dict[str, Any]) -> None:
         """Append a trial and see it onto the disk.

@@ -4,7 +4,6 @@ NNI is left out where it cannot be trusted: networks are initialised by the tria
 finished trials are kept in our own ledger, and a trial that failed is a row that says so.
 """
 
-import dataclasses
 import logging
 import os
 import threading
@@ -27,43 +26,38 @@ from nni.nas.space import ExecutableModelSpace, ModelStatus, SimplifiedModelSpac
 from nni.nas.strategy import TPE, Random, RegularizedEvolution
 from nni.nas.strategy.base import Strategy
 
-from distill.architectures.convnet import ConvNet, Spec
-from distill.networks import Network, build
+from distill.networks import Network
 from distill.runtime.ledger import Ledger
 from distill.runtime.progress import Progress
-from distill.runtime.seeding import generator
 from downstream.nas import trial
-from downstream.nas.space import axes
+from downstream.nas.own import opened
+from downstream.nas.space import Space
 from downstream.nas.trial import Job, Settings
 
 logging.getLogger("nni").setLevel(logging.CRITICAL)  # each failure is a row of the ledger instead
 
 
-class ConvNetSpace(ModelSpace):
-    """The ConvNets of `downstream.nas.space`: a choice an axis, and no parameters of its own."""
+class Points(ModelSpace):
+    """The points of a `Space`: a choice an axis, and no parameters of its own."""
 
-    def __init__(self, space: str, shape: Sequence[int], classes: int) -> None:
-        """For images of `shape` (C, H, W)."""
+    def __init__(self, symbol: Any, shape: Sequence[int], classes: int) -> None:
+        """Of the space that `symbol` stands for (`Space.symbol`)."""
         super().__init__()
-        for axis, options in axes(space).items():
+        for axis, options in opened(symbol, tuple(shape), classes).axes.items():
             self.add_mutable(nni.choice(axis, list(options)))
 
     @classmethod
     def create_fixed_module(
-        cls, sample: dict[str, Any], space: str, shape: Sequence[int], classes: int
-    ) -> ConvNet:
+        cls, sample: dict[str, Any], symbol: Any, shape: Sequence[int], classes: int
+    ) -> Network:
         """The plain network of a point; its weights are only drawn when its trial begins."""
-        return build(spec_of(sample), tuple(shape), classes=classes, generator=generator(0))
+        space = opened(symbol, tuple(shape), classes)
+        return space.build(space.spec(sample))
 
-    def freeze(self, sample: dict[str, Any]) -> ConvNet:
+    def freeze(self, sample: dict[str, Any]) -> Network:
         """The plain network of a point."""
         self.validate(sample)
         return self.create_fixed_module(sample, *self.trace_args, **self.trace_kwargs)
-
-
-def spec_of(sample: dict[str, Any]) -> Spec:
-    """The network that a point of the space stands for."""
-    return Spec(**sample)
 
 
 # ------------------------------------------------------------------ evaluators
@@ -119,18 +113,18 @@ class Ledgered(Middleware):
         engine: ExecutionEngine,
         ledger: Ledger,
         *,
+        space: Space,
         budget: int,
-        describe: Callable[[Spec], dict[str, Any]],
         progress: Progress,
         together: int | None = 1,
     ) -> None:
-        """`budget` is in distinct networks; `describe` adds to a network's row.
+        """`budget` is in distinct networks.
 
         `together` trials are under way at once; None for as many as the engine takes, where the
         strategy learns nothing from them.
         """
         super().__init__()
-        self.ledger, self.budget, self.describe = ledger, budget, describe
+        self.ledger, self.space, self.budget = ledger, space, budget
         self.progress, self.together = progress, together
         self.untold: deque[ExecutableModelSpace] = deque()
         self.models: list[ExecutableModelSpace] = []
@@ -151,7 +145,7 @@ class Ledgered(Middleware):
         for model in models:
             self.models.append(model)
             self.untold.append(model)
-            name = str(spec_of(model.sample))
+            name = str(self.space.spec(model.sample))
             self.asked[name] = None
             row = self.ledger.finished(name)
             if row is None:
@@ -164,10 +158,10 @@ class Ledgered(Middleware):
     def _measured(self, event: FinalMetricEvent) -> None:
         outcome = dict(event.metric)
         if outcome.pop("default", None) is not None and outcome:
-            self.answers[str(spec_of(event.model.sample))] = outcome
+            self.answers[str(self.space.spec(event.model.sample))] = outcome
 
     def _ended(self, event: TrainingEndEvent) -> None:
-        spec = spec_of(event.model.sample)
+        spec = self.space.spec(event.model.sample)
         if self.ledger.finished(str(spec)):
             return
         lost = {
@@ -180,7 +174,7 @@ class Ledgered(Middleware):
         outcome = self.answers.pop(str(spec), lost)
         self.lost += outcome is lost
         try:
-            self.ledger.add({"network": str(spec), **outcome, **self.describe(spec)})
+            self.ledger.add({"network": str(spec), **outcome, **self.space.sizes(spec)})
         except Exception as error:  # may be on NNI's thread: budget_available() raises it on ours
             self.trouble = error
         self.progress.advance(note=f"{spec} {outcome['accuracy'] or outcome['status']}")
@@ -241,29 +235,31 @@ class Ledgered(Middleware):
 
 
 class Listed(Strategy):
-    """Tries the networks of a list, in its order."""
+    """Tries the points of a list, in its order."""
 
-    def __init__(self, networks: Sequence[Spec]) -> None:
+    def __init__(self, points: Sequence[dict[str, Any]]) -> None:
         super().__init__()
-        self.networks = networks
+        self.points = points
 
     def _run(self) -> None:
-        for spec in self.networks:
+        for point in self.points:
             if not self.wait_for_resource():
                 return
-            self.engine.submit_models(self.model_space.freeze(dataclasses.asdict(spec)))
+            self.engine.submit_models(self.model_space.freeze(point))
 
 
-def strategy(name: str, *, networks: Sequence[Spec], budget: int, seed: int) -> Strategy:
-    """`grid` tries the list `networks`; `random`, `evolution` and `tpe` search the space."""
+def strategy(
+    name: str, *, points: Sequence[dict[str, Any]], axes: int, budget: int, seed: int
+) -> Strategy:
+    """`grid` tries the list `points`; `random`, `evolution` and `tpe` search a space of axes."""
     population = max(2, min(20, budget // 4))
     makers = {
-        "grid": lambda: Listed(networks),
+        "grid": lambda: Listed(points),
         "random": lambda: Random(seed=seed),
         "evolution": lambda: RegularizedEvolution(
             population_size=population,
             sample_size=max(1, population // 4),
-            mutation_prob=0.2,  # one of the five axes, on average
+            mutation_prob=1 / axes,  # one of them, on average
             seed=seed,
         ),
         "tpe": lambda: TPE(optimize_mode="maximize", seed=seed),
@@ -275,7 +271,7 @@ def strategy(name: str, *, networks: Sequence[Spec], budget: int, seed: int) -> 
 
 
 def run_here(
-    search: Strategy, space: ConvNetSpace, job: Job, *, ledgered: Callable[..., Ledgered]
+    search: Strategy, space: Points, job: Job, *, ledgered: Callable[..., Ledgered]
 ) -> list[str]:
     """Run a strategy in this process, one trial after the other: no server, no file, no port.
 

@@ -1,18 +1,19 @@
 """What architectures are ranked on, and how they are trained there."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 from distill import presets, recipes
 from distill.images import About, Data
-from distill.networks import Spec, size
 from distill.recipes import Recipe
 from distill.runtime import registry
 from distill.runtime.compute import Compute
 from distill.runtime.mistake import Mistake, unknown
+from distill.runtime.progress import Progress
 from distill.synthetic import SyntheticSet
-from downstream.nas.space import WIDTHS, count
+from downstream.nas import source, zero
+from downstream.nas.own import Own
+from downstream.nas.space import WIDTHS, ConvNets, Space, count
 from downstream.nas.trial import Settings
 
 METHODS = "distill.methods"
@@ -22,7 +23,9 @@ DISTILLED = "datadam"
 REAL = ("early-stopping", "whole")
 """Proxies that are the whole dataset."""
 FREE = ("parameters", "flops")
-"""Proxies that train nothing: the larger network is ranked higher."""
+"""Proxies that compute nothing: the larger network is ranked higher."""
+UNTRAINED = (*FREE, *zero.SCORES)
+"""Proxies that train nothing."""
 STRATEGIES = ("grid", "random", "evolution", "tpe")
 TRUTH_SEED = 0
 """Of the networks trained on the whole dataset: one ground truth for the proxies of all seeds."""
@@ -33,19 +36,39 @@ class Comparison:
     """One comparison of proxies.
 
     Attributes:
-        space: of `downstream.nas.space`. networks: how many of it are ranked.
+        space: its networks. networks: how many of them are ranked.
         truth: how networks are trained on the whole dataset. recipe: on a proxy.
     """
 
-    space: str
+    space: Space
     networks: int
     truth: Recipe
     recipe: Recipe
 
+    def of_classes(self, classes: int) -> "Comparison":
+        """The same for images of so many classes, which those of a user's folder say."""
+        return dataclasses.replace(self, space=dataclasses.replace(self.space, classes=classes))
+
+    def require(self, trials: int | None, progress: Progress) -> None:
+        """Check that a user's own networks can be built and trained: all of a list.
+
+        Args:
+            trials: of a search, of which it is not known what it will try: as many are looked at.
+
+        Raises:
+            Mistake: one cannot, and why.
+        """
+        if isinstance(self.space, Own):
+            networks = self.space.sample(trials or self.networks)
+            progress.start("networks looked at", len(networks))
+            for spec in networks:
+                self.space.size(spec)
+                progress.advance(note=str(spec))
+
 
 def names() -> list[str]:
     """The proxies there are."""
-    return [*registry.names(METHODS), "distilled", *REAL, *FREE]
+    return [*registry.names(METHODS), "distilled", *REAL, *UNTRAINED]
 
 
 def method_of(proxy: str, method: str | None) -> str | None:
@@ -60,7 +83,25 @@ def method_of(proxy: str, method: str | None) -> str | None:
         return registry.require(METHODS, DISTILLED if method is None else method)
     if method is not None:
         raise Mistake(f"--method {method} is for --proxy distilled, not for --proxy {proxy}")
-    return None if proxy in (*REAL, *FREE) else proxy
+    return None if proxy in (*REAL, *UNTRAINED) else proxy
+
+
+def space_named(given: str, about: About) -> Space:
+    """The space of that name, or of the user's file at that path, which is executed.
+
+    Where it is the images that say how many classes there are, 2 are assumed until they are read.
+
+    Raises:
+        Mistake: no such space or file, or a file that holds no space of networks.
+    """
+    classes = len(about.classes or ()) or 2
+    if source.is_file(given):
+        own = Own(source.read(Path(given)), about.shape, classes)
+        assert own.axes, "that it offers choices is found out here"
+        return own
+    if given not in WIDTHS:
+        raise unknown("space", given, [*WIDTHS, "the path of a Python file (FILE.py)"])
+    return ConvNets(given, about.shape, classes)
 
 
 def preset(
@@ -87,9 +128,7 @@ def preset(
         Mistake: unknown preset, space or recipe, networks beyond the space, or epochs below 1.
     """
     paper = presets.require(name) == "paper"
-    space = name if space is None else space
-    if space not in WIDTHS:
-        raise unknown("space", space, WIDTHS)
+    networks_of = space_named(name if space is None else space, about)
     if epochs is not None and epochs < 1:
         raise Mistake(f"--epochs {epochs} is no training; give 1 or more")
     usual = Recipe(operations=about.operations)
@@ -100,10 +139,11 @@ def preset(
     on_proxy = dataclasses.replace(truth, epochs=200 if paper else 40 if about.small else 50)
     if recipe is not None:
         on_proxy = recipes.named(recipe, about)
-    usual_count = "all" if paper else "64"
+    most = len(networks_of)
+    usual_count = "all" if paper else str(min(64, most))
     return Comparison(
-        space=space,
-        networks=count(usual_count if networks is None else networks, space),
+        space=networks_of,
+        networks=count(networks or usual_count, networks_of.name, most),
         truth=truth,
         recipe=dataclasses.replace(on_proxy, epochs=epochs or on_proxy.epochs),
     )
@@ -117,11 +157,13 @@ def whole_settings(
     root: Path,
     recipe: Recipe,
     compute: Compute,
+    space: Space | None = None,
 ) -> Settings:
     """How the ground truth is made: every network on all training images of `data`.
 
     Args:
         dataset, image_size, root: what `data` was loaded with.
+        space: of the networks; those of ConvNets need no more than their names.
     """
     return Settings(
         dataset=dataset,
@@ -140,6 +182,7 @@ def whole_settings(
         threads=compute.threads,
         precision=compute.precision,
         deterministic=compute.deterministic,
+        space=space.source if isinstance(space, Own) else None,
     )
 
 
@@ -169,11 +212,3 @@ def saved(settings: Settings, proxy: SyntheticSet, folder: Path) -> Settings:
     if not path.exists():
         proxy.save(path)
     return dataclasses.replace(settings, set_digest=digest, set_path=str(path.absolute()))
-
-
-def scores(
-    proxy: str, networks: Sequence[Spec], *, shape: tuple[int, int, int], classes: int
-) -> list[int]:
-    """What one of the proxies `FREE` gives each network; nothing is trained and nothing kept."""
-    column = FREE.index(proxy)
-    return [size(spec, shape, classes)[column] for spec in networks]

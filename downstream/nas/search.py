@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distill import train
-from distill.networks import Spec, build, parse, size
+from distill.networks import Spec
 from distill.runtime import cores
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake, unknown
@@ -17,7 +17,7 @@ from distill.runtime.progress import Progress, clock
 from distill.runtime.seeding import generator
 from distill.runtime.workers import Workers
 from downstream.nas import trial
-from downstream.nas.space import every, sample
+from downstream.nas.space import Space
 from downstream.nas.trial import Job, Settings
 
 ENGINES = ("in-process", "service")
@@ -92,7 +92,6 @@ class Search:
     """
 
     strategy: str
-    space: str
     networks: Sequence[Spec]
     budget: int
     seed: int
@@ -103,7 +102,7 @@ class Trials:
     """Trials under one set of settings.
 
     Attributes:
-        what: names them in the progress. classes: how many the dataset has.
+        what: names them in the progress. space: that the networks are of.
         workers: processes for a list of networks that is known beforehand, on the in-process
             engine; None for as many as pay.
     """
@@ -112,24 +111,12 @@ class Trials:
     job: Job
     ledger: Ledger
     engine: Engine
-    classes: int
+    space: Space
     workers: int | None = 1
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of an image."""
-        channels, height, width = self.job.images.shape[1:]
-        return channels, height, width
-
-    def size(self, spec: Spec) -> dict[str, int]:
-        """Parameters and FLOPs of a network, as its row holds them."""
-        parameters, flops = size(spec, self.shape, self.classes)
-        return {"parameters": parameters, "flops": flops}
 
     def announce(self, search: Search) -> None:
         """Say on stderr what is to be trained and about how long it takes."""
-        most = len(every(search.space))
-        networks = search.networks or sample(search.space, min(search.budget, most))
+        networks = search.networks or self.space.sample(min(search.budget, len(self.space)))
         left = [spec for spec in networks if not self.ledger.finished(str(spec))]
         line = f"{self.what}: {len(left)} networks to train, {self.job.steps} steps each"
         if left:
@@ -143,9 +130,9 @@ class Trials:
 
         The cheapest and the dearest by FLOPs are timed for two steps; the others lie between.
         """
-        flops = {spec: self.size(spec)["flops"] for spec in networks}
+        flops = {spec: self.space.size(spec)[1] for spec in networks}
         cheapest, dearest = min(flops, key=flops.get), max(flops, key=flops.get)
-        fast, slow = (_step_seconds(spec, self.job, self.classes) for spec in (cheapest, dearest))
+        fast, slow = (_step_seconds(spec, self.job, self.space) for spec in (cheapest, dearest))
         slope = (slow - fast) / max(flops[dearest] - flops[cheapest], 1)
         images = min(len(self.job.images), self.job.settings.recipe.batch)
         # A test image costs about a third of a training one.
@@ -175,7 +162,7 @@ class Trials:
         """With threads as in a run that tries all of so many listed networks: they change bits."""
         job, given = self.job, self.workers if self.engine.name == "in-process" else 1
         device = job.images.device
-        number = cores.count(count, job.steps, shape=self.shape, device=device, given=given)
+        number = cores.count(count, job.steps, shape=self.space.shape, device=device, given=given)
         if number == 1 or job.settings.threads is not None:
             return self
         settings = dataclasses.replace(job.settings, threads=1)
@@ -190,38 +177,44 @@ class Trials:
         device, steps = self.job.images.device, self.job.steps
         given = self.workers if self.engine.name == "in-process" else 1
         with Workers(
-            self.job, shape=self.shape, device=device, progress=progress, given=given
+            self.job, shape=self.space.shape, device=device, progress=progress, given=given
         ) as workers:
             if workers.count(len(missing), steps) == 1:
                 return
-            names = [(str(spec), self.classes) for spec in missing]
-            for place, outcome in workers.finished(_tried, names, what=self.what, steps=steps):
+            jobs = [(self.space, spec) for spec in missing]
+            for place, outcome in workers.finished(_tried, jobs, what=self.what, steps=steps):
                 spec = missing[place]
                 if outcome is not None:
-                    self.ledger.add({"network": str(spec), **outcome, **self.size(spec)})
+                    sizes = self.space.sizes(spec)
+                    self.ledger.add({"network": str(spec), **outcome, **sizes})
 
     def _run(self, search: Search, progress: Progress) -> list[str]:
         from downstream.nas import engine
 
         strategy = engine.strategy(
-            search.strategy, networks=search.networks, budget=search.budget, seed=search.seed
+            search.strategy,
+            points=[self.space.point(spec) for spec in search.networks],
+            axes=len(self.space.axes),
+            budget=search.budget,
+            seed=search.seed,
         )
         ledgered = functools.partial(
             engine.Ledgered,
             ledger=self.ledger,
+            space=self.space,
             budget=search.budget,
-            describe=self.size,
             progress=progress,
             together=self.engine.together if search.strategy in LEARNING else None,
         )
+        shape = list(self.space.shape)  # NNI sends it as JSON
+        points = engine.Points(self.space.symbol(), shape, self.space.classes)
         if self.engine.name == "in-process":
-            space = engine.ConvNetSpace(search.space, self.shape, self.classes)
-            return engine.run_here(strategy, space, self.job, ledgered=ledgered)
+            return engine.run_here(strategy, points, self.job, ledgered=ledgered)
         from downstream.nas import cluster, service
 
         return service.run_elsewhere(
             strategy,
-            engine.ConvNetSpace(search.space, list(self.shape), self.classes),
+            points,
             self.job.settings,
             ledgered=ledgered,
             service=cluster.service(self.engine.config, concurrency=self.engine.concurrency),
@@ -230,24 +223,24 @@ class Trials:
         )
 
 
-def _tried(job: Job, named: tuple[str, int], progress: Progress) -> dict[str, Any] | None:
-    """The outcome of a trial of the network of that name, for so many classes.
+def _tried(job: Job, own: tuple[Space, Spec], progress: Progress) -> dict[str, Any] | None:
+    """The outcome of a trial of a network of a space.
 
     None for one that cannot be built: NNI, which comes after, has a row for it.
     """
-    name, classes = named
-    spec, shape = parse(name), tuple(job.images.shape[1:])
+    space, spec = own
     try:
-        network = build(spec, shape, classes=classes, generator=generator(0))
+        network = space.build(spec)
     except Exception:
         return None
-    progress.start(name, job.steps)
+    progress.start(str(spec), job.steps)
     return trial.evaluate(network, job, lambda done: progress.advance())
 
 
-def _step_seconds(spec: Spec, job: Job, classes: int) -> float:
+def _step_seconds(spec: Spec, job: Job, space: Space) -> float:
     job.settings.compute.enter()
-    network = build(spec, tuple(job.images.shape[1:]), classes=classes, generator=generator(0))
+    network = space.build(spec)
+    trial.draw(network, generator(0))
     network.to(job.images.device)
     batch = job.settings.recipe.batch
     steps = train.training(

@@ -20,7 +20,7 @@ from distill.runtime import cores
 from distill.runtime.mistake import Mistake
 from downstream.nas import cluster
 from downstream.nas.cluster import Service
-from downstream.nas.engine import ConvNetSpace, Ledgered, evaluator_elsewhere
+from downstream.nas.engine import Ledgered, Points, evaluator_elsewhere
 from downstream.nas.guard import LOOPBACK, Server, guarded
 from downstream.nas.trial import Settings
 
@@ -86,7 +86,7 @@ class _Experiment(NasExperiment):
 
 def run_elsewhere(
     search: Strategy,
-    space: ConvNetSpace,
+    space: Points,
     settings: Settings,
     *,
     ledgered: Callable[..., Ledgered],

@@ -19,6 +19,8 @@ from distill.runtime.compute import FLOAT32, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
 from distill.synthetic import SyntheticSet
+from downstream.nas import own
+from downstream.nas.source import Source
 
 VERSION = 1
 """Raised when a mended bug changes what the same trial gives: ledgers and ground truth expire."""
@@ -45,6 +47,7 @@ class Settings:
         seed: of the networks and the mini-batches.
         data_root, set_path, device, threads: where things are; no result depends on them.
         precision: of convolutions and matrix products. deterministic: as `Compute` has it.
+        space: the file of a user's own space; None for ConvNets, whose names say all.
     """
 
     dataset: str
@@ -63,6 +66,7 @@ class Settings:
     threads: int | None
     precision: str = FLOAT32
     deterministic: bool = False
+    space: Source | None = None
 
     @property
     def compute(self) -> Compute:
@@ -89,6 +93,7 @@ class Settings:
         """What a trial's result depends on, besides the network."""
         unusual = {} if self.precision == FLOAT32 else {"precision": self.precision}
         unusual |= {"deterministic": True} if self.deterministic else {}
+        unusual |= {"space": [self.space.name, self.space.digest]} if self.space else {}
         return identity.plain(
             unusual
             | {
@@ -123,7 +128,8 @@ class Settings:
             values = json.loads(whole["settings"])
             fields = values["recipe"]
             recipe = Recipe(**{**fields, "operations": tuple(fields["operations"])})
-            return cls(**{**values, "recipe": recipe})
+            space = Source(**values["space"]) if values["space"] else None
+            return cls(**{**values, "recipe": recipe, "space": space})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Mistake(
                 f"a trial's settings are damaged ({error}); run the same command again"
@@ -216,6 +222,14 @@ def evaluate(
     return outcome | {"seconds": round(time.monotonic() - began, 3)}
 
 
+def draw(network: Network, generator: torch.Generator) -> None:
+    """Draw all weights of a network from `generator`: a user's own as its constructor does."""
+    if isinstance(network, own.Network):
+        network.draw(generator)
+    else:
+        initialise(network, generator=generator)
+
+
 def _batches(settings: Settings) -> list[torch.Generator]:
     """Where the mini-batches of a trial come from: all networks see the same ones."""
     whole = settings.purpose == "nas network"
@@ -227,7 +241,7 @@ def _train(
 ) -> None:
     settings = job.settings
     settings.compute.enter()
-    initialise(network, generator=generator(settings.seed, settings.purpose, str(network.spec)))
+    draw(network, generator(settings.seed, settings.purpose, str(network.spec)))
     network.to(job.images.device)
     marks = {round(job.steps * part) for part in MARKS if settings.looks} - {0}
     steps = train.training(

@@ -3,18 +3,15 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from distill.networks import parse
 from downstream.nas.search import Search, Trials
 
 
 class Truth:
     """The ground truth of a comparison."""
 
-    def __init__(
-        self, known: Mapping[str, float | None], trials: Callable[[], Trials], space: str
-    ) -> None:
+    def __init__(self, known: Mapping[str, float | None], trials: Callable[[], Trials]) -> None:
         """`known` from earlier runs, by the network's name; `trials` makes the others."""
-        self.known, self.space = dict(known), space
+        self.known = dict(known)
         self._make, self._trials = trials, None
 
     @property
@@ -26,8 +23,11 @@ class Truth:
 
     def _missing(self, names: Sequence[str]) -> Search | None:
         """What has to be trained to know of all these networks."""
-        missing = [parse(name) for name in names if name not in self.known]
-        return Search("grid", self.space, missing, len(missing), seed=0) if missing else None
+        missing = [name for name in names if name not in self.known]
+        if not missing:
+            return None
+        networks = [self.trials.space.parse(name) for name in missing]
+        return Search("grid", networks, len(networks), seed=0)
 
     def announce(self, names: Sequence[str]) -> None:
         """Say what has to be trained, and how long that takes."""

@@ -11,13 +11,12 @@ from pathlib import Path
 from benchmarks.cost.clock import computing, milliseconds, take_turns
 from benchmarks.cost.settings import Settings
 from distill import datasets
-from distill.networks import build
 from distill.recipes import Recipe
 from distill.runtime.compute import Compute
 from distill.runtime.ledger import Ledger
-from distill.runtime.seeding import generator
-from downstream.nas import proxy, space, trial
+from downstream.nas import proxy, trial
 from downstream.nas.search import Engine, Search, Trials
+from downstream.nas.space import ConvNets
 
 TITLE = "A trial of architecture search"
 NOTE = """\
@@ -70,24 +69,23 @@ class SameTrials:
         )
         job = trial.job(dataclasses.replace(settings, steps=steps), data, None)
         self.job = dataclasses.replace(job, images=job.images[:images], labels=job.labels[:images])
-        self.classes, self.shape = len(data.train.classes), data.train.shape
-        self.networks = space.sample("laptop", NETWORKS)
+        self.space = ConvNets("laptop", data.train.shape, len(data.train.classes))
+        self.networks = self.space.sample(NETWORKS)
 
     def alone(self) -> float:
         """Seconds of all trials."""
         began = time.perf_counter()
         for spec in self.networks:
-            network = build(spec, self.shape, classes=self.classes, generator=generator(0))
-            trial.evaluate(network, self.job)
+            trial.evaluate(self.space.build(spec), self.job)
         return time.perf_counter() - began
 
     def through(self) -> float:
         """Seconds of all trials through NNI; what it says of its progress is left out."""
-        search = Search("grid", "laptop", self.networks, NETWORKS, seed=0)
+        search = Search("grid", self.networks, NETWORKS, seed=0)
         with tempfile.TemporaryDirectory() as folder:
             ledger = Ledger(Path(folder), "cost", self.job.settings.identity())
             engine = Engine("in-process", None, 1, 8080, Path(folder))
-            trials = Trials("trials", self.job, ledger, engine, self.classes)
+            trials = Trials("trials", self.job, ledger, engine, self.space)
             began = time.perf_counter()
             with contextlib.redirect_stderr(io.StringIO()):
                 trials.run(search)
