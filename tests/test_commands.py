@@ -401,7 +401,7 @@ WRONG = {
     continual: [
         *SHARED,
         *NETWORK,
-        (["--buffer", "datadm"], "unknown buffer 'datadm'; accepted: datadam"),
+        (["--buffer", "datadm"], "unknown buffer 'datadm'; did you mean datadam. accepted: "),
         (["--buffer", "herdin"], "did you mean herding"),
         (["--buffer", "random", "--method.power", "2"], "Unrecognized.*--method.power"),
         (["--strategy", "retrian"], "unknown strategy 'retrian'.*did you mean retrain"),
@@ -420,7 +420,7 @@ WRONG = {
         (["--sets", "0"], "--sets 0: give 1 or more"),
         (["--networks", "0"], "--networks 0: give 1 or more"),
         (["--epochs", "0"], "--epochs 0: give 1 or more"),
-        (["--recipe", "icd"], "unknown recipe 'icd'; accepted: dm, idc, short; did you mean idc"),
+        (["--recipe", "icd"], "unknown recipe 'icd'; did you mean idc. accepted: dm, idc, short"),
         (["--recipe", ""], "unknown recipe ''"),
         (["--recipe", "idc", "--epochs", "-1"], "--epochs -1: give 1 or more"),
         (["--zca", "maybe"], "Unrecognized.*maybe"),

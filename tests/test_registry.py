@@ -58,11 +58,11 @@ def test_every_file_is_loaded_by_its_name(package):
 
 
 def test_an_unknown_name_is_told_the_nearest_and_all_there_are():
-    with pytest.raises(
-        Mistake, match="unknown method 'hearding'.*; did you mean herding[?]"
-    ) as said:
+    with pytest.raises(Mistake) as said:
         registry.load("distill.methods", "hearding")
-    assert f"accepted: {', '.join(registry.names('distill.methods'))};" in str(said.value)
+    accepted = ", ".join(registry.names("distill.methods"))
+    hint = "unknown method 'hearding'; did you mean herding?"  # first: a list may be long
+    assert str(said.value) == f"{hint} accepted: {accepted}"
     with pytest.raises(Mistake, match="unknown dataset 'mnisst'"):
         registry.require("distill.datasets", "mnisst")
     with pytest.raises(Mistake, match="unknown buffer 'x'; accepted: .*herding"):

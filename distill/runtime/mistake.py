@@ -25,11 +25,11 @@ def complain(line: str) -> None:
 
 
 def unknown(what: str, given: str, accepted: Iterable[str]) -> Mistake:
-    """The `Mistake` for a name that is not in the list `accepted`, naming the nearest ones."""
+    """The `Mistake` for a name that is not in the list `accepted`: the nearest, then all."""
     accepted = list(accepted)
     near = difflib.get_close_matches(given, accepted, n=3, cutoff=0.6)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return Mistake(f"unknown {what} '{short(given)}'; accepted: {', '.join(accepted)}{hint}")
+    hint = f" did you mean {' or '.join(near)}?" if near else ""
+    return Mistake(f"unknown {what} '{short(given)}';{hint} accepted: {', '.join(accepted)}")
 
 
 @contextlib.contextmanager
