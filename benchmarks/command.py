@@ -135,7 +135,7 @@ def publish_together(
 
     Args:
         pages: from records of all kinds, published figures and `own`, the keys of the command's
-            records, to the pages that show any of these, by name.
+            records in their order, to the pages that show any of these, by name.
 
     Raises:
         Mistake: `out` cannot be written to, or a record beside it is damaged.
@@ -145,7 +145,7 @@ def publish_together(
     from benchmarks import reported
 
     paths = [record.write(out / "records") for record in records]
-    published, own = reported.read(reported.location()), {record.key for record in records}
+    published, own = reported.read(reported.location()), [record.key for record in records]
     shown = pages(_all_of(out), published, own=own)
     figures = [path for name, page in shown.items() for path in _show(page, own, out, name=name)]
     _say_written(paths, figures)

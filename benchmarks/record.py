@@ -7,6 +7,7 @@ record is written and when it is read, and a digest inside shows any later chang
 import dataclasses
 import functools
 import importlib
+import importlib.util
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -99,15 +100,20 @@ class Record:
         return path
 
 
+def kinds() -> list[str]:
+    """The kinds of experiment that have records of their own: those that state what these hold."""
+    folders = registry.names("benchmarks", folders=True)
+    return [kind for kind in folders if importlib.util.find_spec(f"benchmarks.{kind}.facts")]
+
+
 def facts_of(kind: str) -> ModuleType:
     """The `facts.py` of a kind of experiment.
 
     Raises:
         Mistake: there is no such kind.
     """
-    kinds = registry.names("benchmarks", folders=True)
-    if kind not in kinds:
-        raise Mistake(f"unknown kind of experiment '{kind}'; there are: {', '.join(kinds)}")
+    if kind not in kinds():
+        raise Mistake(f"unknown kind of experiment '{kind}'; there are: {', '.join(kinds())}")
     return importlib.import_module(f"benchmarks.{kind}.facts")
 
 

@@ -72,6 +72,8 @@ def commands(lines):
             from distill.__main__ import main as command
         elif module == "classification":
             from benchmarks.classification.__main__ import main as command
+        elif module == "ablation":
+            from benchmarks.ablation.__main__ import main as command
         else:
             from benchmarks.continual.__main__ import main as command
         command(args)

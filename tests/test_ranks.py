@@ -84,6 +84,8 @@ COMMANDS = (
     "distill --method dm {DIGITS} --out {out}/set.safetensors",
     "classification --method dm {DIGITS} --sets 3 --networks 2 --network convnet-d2-w8 --epochs 3"
     " --out {out}",
+    "ablation --method dm {DIGITS} --sets 3 --networks 2 --network convnet-d2-w8 --epochs 3"
+    " --vary rate=2 --out {out}",
     "continual --buffer dm {DIGITS} --orders 3 --sets 1 --steps 5 --network convnet-d2-w8"
     " --epochs 3 --out {out}",
 )
@@ -107,9 +109,10 @@ def test_two_ranks_find_what_one_process_finds(tmp_path, monkeypatch):
     code, out, error = ended(launcher)
     assert code == 0, error
     assert facts(tmp_path / "1") == facts(tmp_path / "2")
-    assert out.count("10 images: ") == out.count("record: ") == 2, "one rank prints"
+    assert out.count("10 images: ") == 2 and out.count("record: ") == 4, "one rank prints"
+    assert error.count("plan: 2 settings") == 1
     assert error.count("set.safetensors is there and whole") == 1, "when it was typed again"
-    assert error.count("set 1 of ") == 1
+    assert error.count("set 1 of ") == 3, "of one row, and of an ablation's two"
     assert not list((tmp_path / "2").glob("*.parts")) and not list((tmp_path / "2").glob(".*"))
 
 

@@ -20,17 +20,17 @@ from benchmarks.classification.run import Judged
 from benchmarks.continual import __main__ as continual
 from benchmarks.continual import facts
 from benchmarks.nas import __main__ as nas
-from benchmarks.record import Expired, Record, read, read_one
+from benchmarks.record import Expired, Record, kinds, read, read_one
 from benchmarks.schema import Making
 from distill.recipes import Recipe
-from distill.runtime import identity, origin, registry
+from distill.runtime import identity, origin
 from distill.runtime.flags import cli, parse
 from distill.runtime.mistake import Mistake
 from downstream.continual.metrics import OrderResult
 
 from records import EVERY, classification_record, continual_record
 
-KINDS = registry.names("benchmarks", folders=True)
+KINDS = kinds()
 
 
 def sealed(content):

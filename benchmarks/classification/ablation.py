@@ -21,6 +21,7 @@ from benchmarks.page import (
     names_for_people,
 )
 from benchmarks.record import Record
+from benchmarks.reported import Reported
 from distill.runtime import identity
 
 FEWEST = 4
@@ -38,15 +39,30 @@ clock times the threads of the run.
 """
 
 
-def pages(records: Sequence[Record]) -> dict[str, Page]:
-    """A page for each protocol, method and ipc of which `FEWEST` different settings were run."""
+def pages(
+    records: Sequence[Record], reported: Sequence[Reported] = (), *, own: Sequence[str] = ()
+) -> dict[str, Page]:
+    """A page for each protocol, method and ipc of which `FEWEST` different settings were run.
+
+    Args:
+        own: keys of a command's records; then the pages of these alone, however few, the first of a
+            page being the one that the others are compared with.
+    """
+    records = [record for record in records if record.kind == "classification"]
+    members = sorted((r for r in records if r.key in own), key=lambda r: own.index(r.key))
     groups: dict[tuple[str, str, int], list[Record]] = {}
-    for record in records:
+    for record in members or records:
         making = record.cell.making
         groups.setdefault((record.protocol_key, making.method, making.ipc), []).append(record)
-    several = [own for own in groups.values() if len({_settings(r) for r in own}) >= FEWEST]
-    named = names_for_people([record for own in several for record in own], _name)
-    return {name: _page(own, records) for name, own in named.items()}
+    several = [
+        group for group in groups.values() if own or len({_settings(r) for r in group}) >= FEWEST
+    ]
+    firsts = {group[0].protocol_key: group[0] for group in several}
+    named = names_for_people([record for group in several for record in group], _name)
+    return {
+        name: _page(group, records, firsts[group[0].protocol_key] if own else _plain(group))
+        for name, group in named.items()
+    }
 
 
 def _name(record: Record) -> str:
@@ -59,9 +75,8 @@ def _settings(record: Record) -> str:
     return identity.key("settings", record.cell.making.config)
 
 
-def _page(variants: Sequence[Record], records: Sequence[Record]) -> Page:
+def _page(variants: Sequence[Record], records: Sequence[Record], plain: Record) -> Page:
     """Of the variants of one method, beside what else `records` hold of their protocol and ipc."""
-    plain = _plain(variants)
     members = [*variants, *_beside(plain, records)]
     named, people = labels(members), names(plain, members)
     minus = f"minus {people[plain.key]}"
