@@ -48,8 +48,7 @@ class Distill:
     workers: choices.Workers = None
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
-    image_size: int | None = None
-    """Size in pixels, for a dataset of your own pictures."""
+    image_size: choices.ImageSize = None
     out: Path = Path("runs/set.safetensors")
     """The file to write; FILE.png beside it shows the images. One that holds another set is never
     replaced."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import tyro
 
 from distill import datasets, presets
-from distill.runtime.flags import Among, Within, chosen
+from distill.runtime.flags import Among, Assumed, Within, chosen
 
 DEFAULT_DATASET = datasets.DEFAULT
 
@@ -28,8 +28,8 @@ Precision = chosen(
     *("auto", "float32", "bfloat16"),
 )
 Compile = chosen(
-    "Whether long work on sets, and networks of benchmarks.classification, go through "
-    "torch.compile; auto where that pays",
+    "Whether long work on sets, and networks that judge them, go through torch.compile; auto where "
+    "that pays",
     *("auto", "always", "never"),
 )
 Deterministic = Annotated[
@@ -46,6 +46,11 @@ Workers = Annotated[
         "not given."
     ),
     Within(1, 1000),
+]
+ImageSize = Annotated[
+    int | None,
+    tyro.conf.arg(help="Size in pixels, for a dataset of your own pictures."),
+    Assumed(lambda command: datasets.usual_size(command.dataset)),
 ]
 Ipc = Annotated[int, Within(1, 1_000_000)]
 Seed = Annotated[int, Within(0, 2**32 - 1)]

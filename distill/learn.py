@@ -43,8 +43,8 @@ class Config:
         schedule: the rate stays `constant`, as published, or falls `linear` to zero.
         averaged: the images are the mean of so large a last part of the steps; 0 takes the last.
         start: images begin as `real` images of their class drawn at random, as those that
-            `herding` or `kcenter` chooses, as those that a FILE.csv names (`distill.positions`), or
-            as `noise`.
+            `herding` or `kcenter` chooses, as those that a FILE.csv names, with the columns
+            class and position, or as `noise`.
         formation: f > 1 keeps f x f smaller images in the place of one, enlarged when shown.
     """
 

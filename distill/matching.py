@@ -42,16 +42,16 @@ class Config(learn.Config):
     """What every matching method is told besides.
 
     Attributes:
-        network: name of the random networks (`distill.networks.parse`), or of a pattern from which
-            each is drawn (`distill.pattern`): 'convnet-d{2,3}-{instance,batch}', in quotation marks
-            since a shell has a use of its own for braces. Batch norm couples the classes: then a
+        network: name of the random networks, `convnet-d3-w128-instance-relu-avg` or another, or of
+            a pattern from which each is drawn: 'convnet-d{2,3}-{instance,batch}', in quotation
+            marks since a shell has a use of its own for braces. Batch norm couples the classes: then a
             class's images depend on the classes it is distilled with.
         networks: K > 0 draws K random networks once, each with its augmentation and its real
             images, and buys the targets from them; 0 draws all afresh at every step, as published.
         real_batch: real images per class for each target; a smaller class gives all it has.
         augmented: DSA, the same draw for a class's real and synthetic images.
         initialisation: how the weights of the random networks are drawn: `uniform`, as torch does
-            by default, `kaiming`, `xavier`, `orthogonal` or `normal` (`networks.initialise`).
+            by default, `kaiming`, `xavier`, `orthogonal` or `normal`.
     """
 
     network: str = "convnet-d3-w128-instance-relu-avg"

@@ -496,8 +496,9 @@ def test_help_with_a_method_shows_the_commands_flags_and_the_methods(
     assert end.value.code == 0 and printed.err == ""
     for flag in (*common, "--method.power", "--method.iterations"):
         assert f"{flag} " in printed.out, flag
+    assert not re.search(r"\b(distill|downstream|networks)\.[a-z]", printed.out)  # no module
     with pytest.raises(SystemExit):
-        main([names, "random", help])
+        main([names, "random", "--dataset", "folder", help])  # which asks for a size elsewhere
     printed = capsys.readouterr().out
     assert "--dataset " in printed and "--method.power" not in printed
 

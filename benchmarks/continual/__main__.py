@@ -74,8 +74,7 @@ class Continual:
     workers: choices.Workers = None
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
-    image_size: int | None = None
-    """Size in pixels, for a dataset of your own pictures."""
+    image_size: choices.ImageSize = None
     out: Path = Path("runs")
     """Where the record, the sets and the figure go."""
 

@@ -44,6 +44,11 @@ def about(name: str, *, size: int | None = None) -> "About":
     return dataclasses.replace(known, shape=(len(known.normalisation.mean), size, size))
 
 
+def usual_size(name: str) -> int | None:
+    """The --image-size of a dataset that asks for one, where only its help is wanted; else None."""
+    return 64 if registry.load("distill.datasets", name).ABOUT.shape is None else None
+
+
 def load(name: str, *, root: Path = Path("data"), size: int | None = None) -> "Data":
     """The training and test images of the dataset `name`.
 

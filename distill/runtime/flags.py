@@ -63,6 +63,16 @@ class Within(NamedTuple):
             raise Mistake(f"--{flag} {short(value)}: give at most {self.most}")
 
 
+class Assumed(NamedTuple):
+    """Of a flag's type: what its value is taken for where help is asked for and it is not given.
+
+    Attributes:
+        value: of all the values of a command.
+    """
+
+    value: Callable[[Any], Any]
+
+
 def chosen(help: str, *names: str, package: str | None = None) -> Any:
     """An annotated string type for a flag that takes one of some names, listed in its help.
 
@@ -84,12 +94,22 @@ def parse(command: type[T], args: list[str], *, prog: str) -> tuple[T, list[str]
     own = [arg for arg in args if arg.startswith(("--method", "--buffer"))]
     if own and not HELP.isdisjoint(args):
         args = [arg for arg in args if arg not in HELP]
-        return parse(command, args, prog=prog)[0], ["--help"]
+        return _with_assumed(parse(command, args, prog=prog)[0]), ["--help"]
     values, rest = cli(command, args, prog=prog, return_unknown_args=True)
     strangers = [flag for flag in rest if flag.startswith("--") and flag[:9] != "--method."]
     if strangers or (rest and not rest[0].startswith("--method.")):
         cli(command, args, prog=prog)  # says what is wrong, and ends here
     return values, rest
+
+
+def _with_assumed(values: T) -> T:
+    """A command of which help is asked for, with what its other flags ask for."""
+    changes = {}
+    for name, kind in typing.get_type_hints(type(values), include_extras=True).items():
+        for part in getattr(kind, "__metadata__", ()):
+            if isinstance(part, Assumed) and getattr(values, name) is None:
+                changes[name] = part.value(values)
+    return dataclasses.replace(values, **changes)
 
 
 def configure(given: T, flags: list[str], *, prog: str, command: type) -> T:
