@@ -14,10 +14,23 @@ import seaborn as sns
 from benchmarks.page import Drawing
 from distill.runtime import identity
 
-ORDER = ("random", "herding", "kcenter", "forgetting", "dc", "dsa", "dm", "datadam")
+ORDER = (
+    "naive",
+    "random",
+    "reservoir",
+    "herding",
+    "kcenter",
+    "forgetting",
+    "dc",
+    "dsa",
+    "dm",
+    "datadam",
+)
 """Methods in the order of tables and figures; variants follow their method, others the known."""
-LAST = ("parameters", "flops", "synflow", "jacob_cov", "early-stopping", "whole")
+LAST = ("parameters", "flops", "synflow", "jacob_cov", "early-stopping", "whole", "joint")
 """What is no method comes last."""
+BOUNDS = {"naive": ":", "joint": "--"}
+"""What others lie between, in black, with the style of its line."""
 
 
 def in_order(labels: Iterable[str]) -> list[str]:
@@ -30,10 +43,21 @@ def in_order(labels: Iterable[str]) -> list[str]:
 def palette(labels: Iterable[str]) -> dict[str, tuple]:
     """A colour for each label: the known methods keep theirs in every figure."""
     colours = sns.color_palette("colorblind", 10)
-    fixed = {"random": 7, "herding": 1, "dm": 2, "datadam": 0, "early-stopping": 4, "whole": 5}
+    fixed = {
+        "random": 7,
+        "herding": 1,
+        "dm": 2,
+        "datadam": 0,
+        "reservoir": 9,
+        "early-stopping": 4,
+        "whole": 5,
+    }
     free = [n for n in range(10) if n not in fixed.values()]
     chosen, taken = {}, set()
     for label in in_order(labels):
+        if label.split()[0] in BOUNDS:
+            chosen[label] = (0.0, 0.0, 0.0)
+            continue
         place = fixed.get(label.split()[0])
         if place is None or place in taken:
             place = free.pop(0) if free else len(chosen) % 10
@@ -55,6 +79,7 @@ def lines(
     for name in names:
         own = frame[frame[line] == name].sort_values(x)
         style = {"color": colours[name], "marker": markers[name], "markersize": 5}
+        style["linestyle"] = BOUNDS.get(name.split()[0], "-")
         axis.plot(own[x], own["accuracy"], label=name, linewidth=1.6, **style)
         ends = (own[column].astype(float) for column in (low, low.replace("low", "high")))
         axis.fill_between(own[x], *ends, color=colours[name], alpha=0.12)

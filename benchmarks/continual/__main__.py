@@ -18,19 +18,25 @@ from distill import choices
 from distill.runtime import ranks, registry
 from distill.runtime.flags import Among, chosen, configure, differences, parse
 from distill.runtime.mistake import Mistake, one_line
-from downstream.continual import loggers
+from downstream.continual import loggers, reference
 
 if TYPE_CHECKING:
     from benchmarks.continual.run import Orders
     from benchmarks.record import Record
     from benchmarks.schema import Provenance
-    from distill.images import Data
+    from distill.images import About, Data
     from distill.plan import Plan
     from distill.runtime.compute import Compute
     from downstream.continual.protocol import Protocol
+    from downstream.continual.reference import Reference
 
 PROG = "python -m benchmarks.continual"
-Buffer = chosen("How the memory is made", package="distill.methods")
+Buffer = chosen(
+    "How the memory is made; or, to judge by, no memory (naive, with replay), all images (joint),"
+    " a sample of the stream (reservoir)",
+    *reference.NAMES,
+    package="distill.methods",
+)
 Logger = Annotated[str | None, Among(loggers.NAMES)]
 Judge = chosen("Which images judge; to choose settings, validation", *shared.JUDGES)
 
@@ -96,7 +102,7 @@ class Ready:
     """A command whose every part has been checked, so that nothing of it fails after an hour."""
 
     command: Continual
-    plan: "Plan"
+    plan: "Plan | Reference"
     label: str
     data: "Data"
     protocol: "Protocol"
@@ -105,10 +111,11 @@ class Ready:
     @property
     def orders(self) -> "Orders":
         """What its class orders share."""
+        from benchmarks.continual import facts
         from benchmarks.continual.run import Orders
 
         command, protocol = self.command, self.protocol
-        words = (command.dataset, command.buffer, f"ipc{command.ipc}", protocol.strategy)
+        words = facts.words(command.dataset, command.buffer, self.plan.ipc, protocol.strategy)
         return Orders(
             real=self.data.train,
             compute=self.compute,
@@ -117,7 +124,7 @@ class Ready:
             test=self.data.test,
             protocol=protocol,
             logger=command.logger,
-            logs=command.out / "logs" / "-".join([*words, f"seed{command.seed}"]),
+            logs=command.out / "logs" / f"{words}-seed{command.seed}",
             work=command.out / "work",
         )
 
@@ -132,43 +139,61 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
     from distill.images import Normalisation
     from distill.networks import drafted
     from distill.networks import parse as parse_network
-    from distill.plan import Plan
     from distill.runtime import cores
     from downstream.continual import protocol as protocols
 
     about = shared.about(command)
-    module = registry.load("distill.methods", command.buffer, what="buffer")
-    preset = module.preset(about, command.ipc, command.preset)
-    config = configure(preset, flags, prog=PROG, command=Continual)
-    formation.require(config.formation, about.shape)
+    plan, label = asked(command, flags, about)
+    formation.require(plan.config.formation, about.shape)
     protocol = protocols.preset(
         command.preset,
         about,
         steps=command.steps,
         orders=command.orders,
-        sets=command.sets,
+        sets=1 if plan.method in reference.WITHOUT_SETS else command.sets,
         strategy=command.strategy,
         seed=command.seed,
         recipe=command.recipe,
         epochs=command.epochs,
     )
-    require_sets(config, protocol)
+    require_sets(plan.config, protocol)
     network = parse_network(protocol.network if command.network is None else command.network)
     data, compute = shared.load(command, flags)
     drafted(network, data.train.shape, classes=len(data.train.classes))
     cores.require(command.workers, compute.device)
     protocols.step_sizes(len(data.train.classes), command.steps)
-    plan = Plan(command.buffer, config, command.ipc, command.seed)
     ready = Ready(
         command,
         plan,
-        shared.label(command.buffer, command.preset, differences(preset, config)),
+        label,
         data.normalised_by(Normalisation.fixed(data.train.shape[0])),
         dataclasses.replace(protocol, network=str(network)),
         compute,
     )
-    disk.require(command.out, ready.orders.wanted(), ready.orders)
+    if wanted := ready.orders.wanted():
+        disk.require(command.out, wanted, ready.orders)
     return ready
+
+
+def asked(command: Continual, flags: list[str], about: "About") -> tuple["Plan | Reference", str]:
+    """What the memory is to be, and what its row is called.
+
+    Raises:
+        Mistake: no such buffer or setting, or a reference that does not go with the rest.
+    """
+    from distill.plan import Plan
+
+    if command.buffer in reference.NAMES:
+        plan = reference.require(
+            command.buffer, strategy=command.strategy, ipc=command.ipc, sets=command.sets
+        )
+        configure(plan.config, flags, prog=PROG, command=Continual)  # it has no flags of its own
+        return plan, shared.label(command.buffer, command.preset, {})
+    module = registry.load("distill.methods", command.buffer, what="buffer")
+    preset = module.preset(about, command.ipc, command.preset)
+    config = configure(preset, flags, prog=PROG, command=Continual)
+    label = shared.label(command.buffer, command.preset, differences(preset, config))
+    return Plan(command.buffer, config, command.ipc, command.seed), label
 
 
 def require_sets(config: Any, protocol: "Protocol") -> None:
@@ -191,14 +216,12 @@ def run(ready: Ready, provenance: "Provenance") -> "Record":
     from benchmarks.continual.run import results
     from benchmarks.provenance import Stopwatch, cost
     from benchmarks.record import Record
-    from benchmarks.schema import making, set_used
     from downstream.continual.protocol import VERSION
 
     protocol, watch, progress = ready.protocol, Stopwatch(), ranks.progress()
-    measured, sets = results(
+    measured, used = results(
         ready.orders, workers=ready.command.workers, progress=progress, watch=watch
     )
-    used = [set_used(small) for small in sets]
     return Record(
         kind="continual",
         version=facts.VERSION,
@@ -214,7 +237,7 @@ def run(ready: Ready, provenance: "Provenance") -> "Record":
             precision=ready.compute.precision,
         ),
         cell=facts.Cell(
-            making=making(ready.plan, seed=protocol.seed, sets=protocol.sets),
+            making=facts.making(ready.plan, seed=protocol.seed, sets=protocol.sets),
             orders=protocol.orders,
             networks=protocol.networks,
         ),
@@ -222,6 +245,7 @@ def run(ready: Ready, provenance: "Provenance") -> "Record":
             sizes=[result.sizes for result in measured],
             matrices=[result.matrices for result in measured],
             memory_bytes=sum(s.bytes for s in used) // protocol.sets,
+            classes=len(ready.data.train.classes),
         ),
         sets=used,
         cost=cost(watch.seconds, ready.compute.device),

@@ -4,8 +4,11 @@ from typing import Any
 
 from benchmarks import schema
 from benchmarks.schema import Dataset, Making, facts
+from distill.plan import Plan
 from distill.recipes import Recipe
+from downstream.continual import reference
 from downstream.continual.protocol import VERSION as TODAY
+from downstream.continual.reference import Reference
 
 VERSION = 1
 
@@ -35,6 +38,8 @@ class Cell:
     """What sets a row apart: how its sets are made, and how many runs there are.
 
     Attributes:
+        making: its method may also be one of `downstream.continual.reference.NAMES`. Of `naive` and
+            `joint` there are no images a class to choose (ipc 0) and no sets (1: all runs alike).
         orders: class orders; order o uses set o mod making.sets. networks: trained in each.
     """
 
@@ -51,20 +56,39 @@ class Results:
         sizes: [order][step], test images of the step's classes.
         matrices: [order][network][step][step], see `downstream.continual.metrics`.
         memory_bytes: that the whole memory takes after the last step, mean over the sets.
+        classes: of the dataset; None in a record of the time before references.
     """
 
     sizes: list[list[int]]
     matrices: list[list[list[list[float | None]]]]
     memory_bytes: int
+    classes: int | None = None
+
+
+def making(plan: Plan | Reference, *, seed: int, sets: int) -> Making:
+    """How the memory is made."""
+    if not isinstance(plan, Reference):
+        return schema.making(plan, seed=seed, sets=sets)
+    version = reference.VERSION
+    return Making(
+        method=plan.method, version=version, config={}, ipc=plan.ipc, seed=seed, sets=sets
+    )
 
 
 def name(protocol: Protocol, cell: Cell) -> str:
     """`digits-datadam-ipc1-retrain`."""
-    parts = [protocol.dataset.name, cell.making.method, f"ipc{cell.making.ipc}", protocol.strategy]
-    return "-".join(parts)
+    return words(protocol.dataset.name, cell.making.method, cell.making.ipc, protocol.strategy)
+
+
+def words(dataset: str, method: str, ipc: int, strategy: str) -> str:
+    """What a cell is called: without images a class where there is no number of them."""
+    return "-".join([dataset, method, *([f"ipc{ipc}"] if ipc else []), strategy])
 
 
 def versions(protocol: Protocol, cell: Cell) -> schema.Versions:
     """What a record was made with."""
     own = ("the continual protocol", protocol.version, TODAY)
+    if cell.making.method in reference.NAMES:
+        memory = ("the memory", cell.making.version, reference.VERSION)
+        return [*schema.versions(None, protocol.dataset), memory, own]
     return [*schema.versions(cell.making, protocol.dataset), own]

@@ -27,7 +27,9 @@ def curves(frame: pd.DataFrame) -> plt.Figure:
     for axis, ipc in zip(axes.flat, sizes, strict=False):
         own = frame[frame["ipc"] == ipc]
         lines(axis, own, buffers, line="buffer", x="classes", low="low")
-        axis.set(title=f"{ipc} {'image' if ipc == 1 else 'images'} a class", xlabel="classes seen")
+        axis.set_xlabel("classes seen")
+        if ipc:  # alone, what has none to choose
+            axis.set_title(f"{ipc} {'image' if ipc == 1 else 'images'} a class")
         axis.set_xticks(sorted(frame["classes"].unique()))
     for axis in axes.flat[len(sizes) :]:
         axis.set_visible(False)

@@ -5,7 +5,9 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.continual import facts
 from benchmarks.provenance import Stopwatch
+from benchmarks.schema import SetUsed, set_used
 from distill import beforehand
 from distill.beforehand import Source
 from distill.images import Data, ImageSet
@@ -16,8 +18,10 @@ from distill.runtime.seeding import derive
 from distill.runtime.store import Store
 from distill.runtime.work import Kept, Work, code
 from distill.runtime.workers import Workers
-from distill.synthetic import SyntheticSet, merge
+from distill.synthetic import digest, merge
+from downstream.continual import reference
 from downstream.continual.protocol import Protocol, class_order, step_sizes
+from downstream.continual.reference import Memory, Reference
 
 if TYPE_CHECKING:
     from downstream.continual.metrics import OrderResult
@@ -31,28 +35,29 @@ class Orders(Source):
     """What the class orders of a run share.
 
     Attributes:
-        plan: of every set, but for its seed.
+        plan: of every set, or of a memory that is no method's, but for its seed.
         logger: of Avalanche's, or None. logs: its folder.
         work: the folder of class orders that are done or under way. With a logger none is found or
             kept, so that logs are whole.
     """
 
-    plan: Plan
+    plan: Plan | Reference
     test: ImageSet
     protocol: Protocol
     logger: str | None
     logs: Path
     work: Path
 
-    def planned(self, order: int) -> Plan:
-        """The plan of the set that a class order uses."""
+    def planned(self, order: int) -> Plan | Reference:
+        """The plan of the set or memory that a class order uses."""
         number = self.protocol.set_number(order)
         return dataclasses.replace(self.plan, seed=derive(self.protocol.seed, "set", number))
 
     def words(self, order: int) -> str:
         """What a class order is called among the kept ones."""
-        words = (self.real.name, self.plan.method, f"ipc{self.plan.ipc}", self.protocol.strategy)
-        return "-".join([*words, f"order{order}"])
+        plan = self.plan
+        cell = facts.words(self.real.name, plan.method, plan.ipc, self.protocol.strategy)
+        return f"{cell}-order{order}"
 
     def groups(self, order: int) -> list[list[int]]:
         """The classes of each step of a class order, which the memory takes in together."""
@@ -64,14 +69,16 @@ class Orders(Source):
 
     def wanted(self) -> list[beforehand.Wanted]:
         """What the sets of all class orders need: the classes of each step together."""
+        if isinstance(self.plan, Reference):
+            return []
         numbers = range(self.protocol.orders)
         return [(self.planned(o), group) for o in numbers for group in self.groups(o)]
 
 
 def results(
     orders: Orders, *, workers: int | None, progress: Progress, watch: Stopwatch
-) -> tuple[list["OrderResult"], list[SyntheticSet]]:
-    """Of every class order, and the sets that they used.
+) -> tuple[list["OrderResult"], list[SetUsed]]:
+    """Of every class order, and the sets (of `reservoir`, the memories) that they used.
 
     What `orders.work` holds is not done again, but what it took counts.
 
@@ -83,7 +90,8 @@ def results(
     with Workers(
         orders, shape=real.shape, device=orders.compute.device, progress=progress, given=workers
     ) as processes:
-        earlier = beforehand.make(orders.wanted(), orders, processes)
+        wanted = orders.wanted()
+        earlier = beforehand.make(wanted, orders, processes) if wanted else 0.0
         watch.lap("distill", earlier)
         count = processes.count(protocol.orders, _steps(orders))
         jobs = _jobs(orders, orders.threads(count))
@@ -100,7 +108,7 @@ def results(
     if orders.logger is not None:
         progress.say(f"logs: {orders.logs}")
     watch.lap("train", earlier / count)
-    return measured, [_set(orders, number) for number in range(protocol.sets)]
+    return measured, [_used(orders, number) for number in range(protocol.sets)]
 
 
 def _gone_through(
@@ -140,22 +148,29 @@ def _jobs(orders: Orders, threads: int | None) -> list[Job]:
         **orders.rounding(threads),
     }
     return [
-        (order, identity.plain(shared | {"order": order, "sets": _digests(orders, order)}))
+        (order, identity.plain(shared | {"order": order, **_memory_facts(orders, order)}))
         for order in range(protocol.orders)
     ]
 
 
-def _digests(orders: Orders, order: int) -> list[str]:
-    """Of what the memory takes in at each step of a class order."""
+def _memory_facts(orders: Orders, order: int) -> dict[str, Any]:
+    """What the memory takes in at each step of a class order."""
     plan, real = orders.planned(order), orders.real
-    return [orders.distill(plan, real.only(group)).digest() for group in orders.groups(order)]
+    if isinstance(plan, Reference):
+        return {"memory": {"version": reference.VERSION, "asked": dataclasses.asdict(plan)}}
+    sets = [orders.distill(plan, real.only(group)) for group in orders.groups(order)]
+    return {"sets": [small.digest() for small in sets]}
 
 
 def _steps(orders: Orders) -> int:
     """About how many optimiser steps of a network one class order takes."""
     protocol = orders.protocol
-    held = orders.plan.ipc * len(orders.real.classes) * orders.plan.config.formation**2
-    images = len(orders.real) // protocol.steps if protocol.strategy == "replay" else held
+    if orders.plan.method == "joint":
+        images = len(orders.real)
+    elif protocol.strategy == "replay":
+        images = len(orders.real) // protocol.steps
+    else:
+        images = orders.plan.ipc * len(orders.real.classes) * orders.plan.config.formation**2
     epochs = protocol.steps * protocol.recipe.epochs
     return epochs * protocol.recipe.batches(images) * protocol.networks
 
@@ -166,9 +181,10 @@ def _order(orders: Orders, job: Job, progress: Progress) -> dict[str, Any]:
     from downstream.continual.run import run_order
     from downstream.continual.steps import Steps
 
-    (order, facts), protocol = job, orders.protocol
+    (order, known), protocol = job, orders.protocol
+    plan = orders.planned(order)
     place = orders.work if orders.logger is None else None  # a log begins at the first step
-    steps = Steps(place and Store(place, progress.say), orders.words(order), facts)
+    steps = Steps(place and Store(place, progress.say), orders.words(order), known)
     epochs = protocol.recipe.epochs
     if steps.done:
         progress.say(f"found {steps.done} of {protocol.steps} steps of class order {order + 1}")
@@ -176,11 +192,11 @@ def _order(orders: Orders, job: Job, progress: Progress) -> dict[str, Any]:
     with loggers.opened(orders.logger, orders.logs / f"order{order}") as opened:
         result = run_order(
             Data(orders.real, orders.test),
-            functools.partial(orders.distill, orders.planned(order)),
-            ipc=orders.plan.ipc,
+            plan if isinstance(plan, Reference) else functools.partial(orders.distill, plan),
+            ipc=plan.ipc,
             protocol=protocol,
             order=order,
-            compute=orders.computing(facts.get("threads")),
+            compute=orders.computing(known.get("threads")),
             progress=progress,
             loggers=opened,
             steps=steps,
@@ -189,13 +205,26 @@ def _order(orders: Orders, job: Job, progress: Progress) -> dict[str, Any]:
     return {**result._asdict(), **spent}
 
 
-def _set(orders: Orders, number: int) -> SyntheticSet:
-    """All classes of a set by id, as the first class order that uses it had them."""
+def _used(orders: Orders, number: int) -> SetUsed:
+    """A set, or a memory after the last step, as the first class order that uses it had it."""
     order = next(
         o for o in range(orders.protocol.orders) if orders.protocol.set_number(o) == number
     )
-    parts = [
-        orders.distill(orders.planned(order), orders.real.only(g)) for g in orders.groups(order)
-    ]
-    whole = merge(parts)
-    return merge([whole.only([label]) for label in orders.real.present])
+    plan, groups = orders.planned(order), orders.groups(order)
+    if isinstance(plan, Reference):
+        return _memory_used(plan, plan.memory(orders.real), groups)
+    whole = merge([orders.distill(plan, orders.real.only(group)) for group in groups])
+    return set_used(merge([whole.only([label]) for label in orders.real.present]))
+
+
+def _memory_used(plan: Reference, memory: Memory, groups: list[list[int]]) -> SetUsed:
+    """A memory of real images after all steps; its images are counted as they lie in it."""
+    for group in groups:
+        memory.take(group)
+    return SetUsed(
+        seed=plan.seed,
+        digest=digest(memory.real.images[memory.kept], memory.real.labels[memory.kept])[:12],
+        seconds=0.0,
+        images=len(memory.kept),
+        bytes=memory.stored_bytes,
+    )

@@ -1,7 +1,8 @@
 """One class order from the first step to the last."""
 
+import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from distill import passes
 from distill.images import Data
@@ -13,13 +14,14 @@ from downstream.continual.data import class_incremental
 from downstream.continual.evaluation import Accuracies, Training
 from downstream.continual.metrics import OrderResult
 from downstream.continual.protocol import Protocol
+from downstream.continual.reference import Reference
 from downstream.continual.steps import Steps
-from downstream.continual.strategies import PLUGINS, InPieces, Rehearsal
+from downstream.continual.strategies import PLUGINS, Cumulative, InPieces, Rehearsal, Replay
 
 
 def run_order(
     data: Data,
-    distill: Distill,
+    distill: Distill | Reference,
     *,
     ipc: int,
     protocol: Protocol,
@@ -33,7 +35,8 @@ def run_order(
 
     Args:
         data: normalised by `Normalisation.fixed`.
-        distill: fills the buffer, a step at a time, with `ipc` stored images a class.
+        distill: fills the buffer, a step at a time, with `ipc` stored images a class; or a memory
+            of real images that is no method's.
         order: the number of the class order.
         compute: of the training; `distill` knows its own.
         progress: started by the caller; it counts epochs.
@@ -49,9 +52,8 @@ def run_order(
     """
     compute.enter()
     benchmark = class_incremental(data, steps=protocol.steps, order=order)
-    buffer = DistilledBuffer(data.train, distill, max_size=ipc * len(data.train.classes))
-    plugin = PLUGINS[protocol.strategy](
-        buffer, protocol, order=order, progress=progress or Progress()
+    plugin = _plugin(data, distill, ipc, protocol)(
+        protocol, order=order, progress=progress or Progress()
     )
     accuracies = Accuracies(data.test, compute)
     evaluator = _evaluator(accuracies, loggers)
@@ -66,6 +68,19 @@ def run_order(
             steps.keep(accuracies.plain(), plugin.state(strategy))
     sizes = [len(experience.dataset) for experience in benchmark.test_stream]
     return OrderResult(sizes, accuracies.result())
+
+
+def _plugin(
+    data: Data, distill: Distill | Reference, ipc: int, protocol: Protocol
+) -> Callable[..., Rehearsal]:
+    """The strategy with its memory, but for the class order."""
+    kind = PLUGINS[protocol.strategy]
+    if not isinstance(distill, Reference):
+        buffer = DistilledBuffer(data.train, distill, max_size=ipc * len(data.train.classes))
+        return functools.partial(kind, buffer)
+    if distill.method == "joint" and kind is Replay:
+        kind = Cumulative
+    return functools.partial(kind, distill.memory(data.train))
 
 
 def _evaluator(accuracies: Accuracies, loggers: Sequence[BaseLogger]) -> EvaluationPlugin:

@@ -16,6 +16,7 @@ from distill.stack import Grouped, Stack, stack
 from downstream.continual._avalanche import CLExperience, Naive, SupervisedPlugin
 from downstream.continual.buffer import DistilledBuffer
 from downstream.continual.protocol import Protocol
+from downstream.continual.reference import Memory
 
 MOMENTUM, BUFFER = "momentum of ", "momentum_buffer"
 """Before a parameter's name in what is kept; torch's own name of it."""
@@ -25,7 +26,12 @@ class Rehearsal(SupervisedPlugin):
     """What both strategies do around Avalanche's loops."""
 
     def __init__(
-        self, buffer: DistilledBuffer, protocol: Protocol, *, order: int, progress: Progress
+        self,
+        buffer: DistilledBuffer | Memory,
+        protocol: Protocol,
+        *,
+        order: int,
+        progress: Progress,
     ) -> None:
         """For the class order number `order`; `progress` counts epochs."""
         super().__init__()
@@ -158,6 +164,25 @@ class Replay(Rehearsal):
     def after_training_exp(self, strategy: Naive, **kwargs: object) -> None:
         """Only now does the buffer take in the step."""
         self.buffer.post_adapt(strategy, strategy.experience)
+        self.step += 1
+
+
+class Cumulative(Replay):
+    """The networks go on, on all that the buffer holds of this step and the earlier ones.
+
+    With a buffer that keeps everything it is joint training, as Avalanche's strategy of this name.
+    """
+
+    def before_training_exp(self, strategy: Naive, **kwargs: object) -> None:
+        """Let the buffer take in the step, and serve it whole."""
+        self.buffer.post_adapt(strategy, strategy.experience)
+        images, labels = (t.to(strategy.device) for t in self.buffer.tensors())
+        strategy.dataloader = train.Batches(
+            images, labels, recipe=self.protocol.recipe, generators=self.streams()
+        )
+
+    def after_training_exp(self, strategy: Naive, **kwargs: object) -> None:
+        """On to the next step."""
         self.step += 1
 
 
