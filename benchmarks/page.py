@@ -124,11 +124,24 @@ def difference(estimate: Estimate | None, *, decimals: int = 1) -> str:
     return f"**{text}**" if estimate is not None and evidence.clear(estimate) else text
 
 
-def counts(estimate: Estimate) -> str:
-    """n: runs, and the sets and class orders among them: `15 (5 sets, 5 orders)`."""
-    parts = [f"{estimate.sets} set{'s' * (estimate.sets > 1)}"]
-    parts += [f"{estimate.orders} orders"] if estimate.orders > 1 else []
-    return f"{estimate.runs} ({', '.join(parts)})"
+def counts(estimate: Estimate, *, with_sets: bool = True) -> str:
+    """n: how many runs, and of what: `15 (5 class orders × 3 networks, a set for each order)`.
+
+    Without class orders `9 (3 sets × 3 networks)`. with_sets: whether there are distilled sets.
+    """
+    by_orders = estimate.orders > 1 or not with_sets
+    count, unit = (estimate.orders, "class order") if by_orders else (estimate.sets, "set")
+    words = _some(count, unit)
+    if estimate.networks > 1 and estimate.runs == count * estimate.networks:
+        words += f" × {estimate.networks} networks"
+    if by_orders and with_sets:
+        own = estimate.sets == estimate.orders
+        words += f", {'a set for each order' if own else _some(estimate.sets, 'set')}"
+    return f"{estimate.runs} ({words})"
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count > 1)}"
 
 
 def made_with(records: Sequence[Record]) -> list[str]:

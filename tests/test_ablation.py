@@ -90,7 +90,7 @@ def test_rows_are_sorted_by_their_difference_and_dm_stands_among_them(records, p
     ]
     shown = table["shown"].fillna("").tolist()
     assert shown == ["better", "better", "nothing", "", "worse", "worse"]
-    assert table["n"].tolist() == ["6 (3 sets)"] * 6
+    assert table["n"].tolist() == ["6 (3 sets × 2 networks)"] * 6
     assert table["minus datadam"][1].startswith("**+1.0 [")
     assert "| –" in page.text and "nan" not in page.text
     by_label = {one.label: one for one in records}

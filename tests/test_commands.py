@@ -222,7 +222,7 @@ def test_classification_writes_a_record_and_shows_it(tmp_path, capsys):
     printed = capsys.readouterr().out
     mean = sum(a for own in accuracies for a in own) / 4
     (row,) = [row for row in rows_of(printed) if row.startswith("| ->")]
-    assert f" {mean:.1f} [" in row and " 4 (2 sets) " in row
+    assert f" {mean:.1f} [" in row and " 4 (2 sets × 2 networks) " in row
     assert f"record: {tmp_path / 'records' / record.name}" in printed
 
 

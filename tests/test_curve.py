@@ -73,7 +73,7 @@ def test_each_protocol_has_a_curve_of_its_own(records):
 def test_a_row_is_a_making_and_its_epochs(page):
     frame = page.frame
     assert list(zip(frame["method"], frame["epochs"], strict=True)) == list(ENDS)
-    assert page.tables[0].frame["n"].tolist() == ["6 (3 sets)"] * 6
+    assert page.tables[0].frame["n"].tolist() == ["6 (3 sets × 2 networks)"] * 6
     for row, accuracies in zip(frame.to_dict("records"), ENDS.values(), strict=True):
         assert row["accuracy"] == pytest.approx(sum(map(sum, accuracies)) / 6, abs=1e-3)
 

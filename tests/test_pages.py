@@ -79,7 +79,9 @@ def test_continual_shows_what_the_evidence_says_of_the_raw_accuracies():
     assert [row["buffer"] for row in rows] == ["random", "datadam"]
     for record, row, number in zip((random, ours), rows, numbers, strict=True):
         final = evidence.estimate(final_runs(record), within=evidence.PERCENT)
-        assert row["final"] == shown(final) and row["n"] == "8 (2 sets, 4 orders)"
+        assert (
+            row["final"] == shown(final) and row["n"] == "8 (4 class orders × 2 networks, 2 sets)"
+        )
         check_numbers(number, "final", final)
         assert [number[n] for n in ("runs", "sets", "orders", "networks")] == [8, 2, 4, 2]
         assert row["KB"] == 0.6 and row["distill s"] == 2.0 and row["train s"] == 12.5
@@ -261,9 +263,9 @@ def test_two_records_of_one_label_have_two_rows_and_two_lines():
     page = page_of(*records)
     assert [row["buffer"] for row in cells(page)] == ["datadam sets=1", "datadam sets=5", "datadam"]
     assert [row["n"] for row in cells(page)] == [
-        "10 (1 set, 5 orders)",
-        "10 (5 sets, 5 orders)",
-        "8 (2 sets, 4 orders)",
+        "10 (5 class orders × 2 networks, 1 set)",
+        "10 (5 class orders × 2 networks, a set for each order)",
+        "8 (4 class orders × 2 networks, 2 sets)",
     ]
     finals = page.summary[0].frame
     assert finals.loc[0, "datadam sets=1"] != finals.loc[0, "datadam sets=5"]
@@ -272,7 +274,10 @@ def test_two_records_of_one_label_have_two_rows_and_two_lines():
     accuracies = ((31.0, 33.0),), ((31.0, 33.0),) * 2
     both = page_of(*(classification_record(accuracies=own) for own in accuracies))
     assert [row["method"] for row in cells(both)] == ["datadam sets=1", "datadam sets=2"]
-    assert [row["n"] for row in cells(both)] == ["2 (1 set)", "4 (2 sets)"]
+    assert [row["n"] for row in cells(both)] == [
+        "2 (1 set × 2 networks)",
+        "4 (2 sets × 2 networks)",
+    ]
 
 
 def test_rows_stand_in_one_order_and_a_variant_after_its_method():
@@ -303,7 +308,7 @@ def test_classification_shows_what_the_evidence_says_of_the_raw_accuracies():
     rows, numbers = cells(page), page.frame.to_dict("records")
     assert [row["method"] for row in rows] == ["random", "datadam"]
     accuracy = evidence.estimate(runs(ours), within=evidence.PERCENT)
-    assert rows[1]["accuracy"] == shown(accuracy) and rows[1]["n"] == "6 (3 sets)"
+    assert rows[1]["accuracy"] == shown(accuracy) and rows[1]["n"] == "6 (3 sets × 2 networks)"
     check_numbers(numbers[1], "accuracy", accuracy)
     difference = evidence.paired(runs(ours), runs(random))
     assert rows[1]["minus random"] == signed(difference)

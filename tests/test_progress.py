@@ -19,7 +19,7 @@ def test_a_log_shows_life_before_the_first_step_is_done():
     lines = progress.stream.getvalue().splitlines()
     assert lines == [
         "trials  0/2  0:00  a network, step 3/80",
-        "trials  1/2  0:00, 0:00 left  a network 91.5",
+        "trials  1/2  0:00, 0:00 until 2  a network 91.5",
     ]
 
 
@@ -94,4 +94,4 @@ def test_the_time_left_is_reckoned_from_this_runs_own_steps(monkeypatch):
     progress.start("steps", 1000, done=900)
     now[0] = 10.0
     progress.advance(50)
-    assert progress.stream.getvalue() == "steps  950/1000  0:10, 0:10 left\n"
+    assert progress.stream.getvalue() == "steps  950/1000  0:10, 0:10 until 1000\n"

@@ -377,9 +377,9 @@ def test_one_line_shows_all_jobs_and_counts_their_parts():
     together.take(0, "steps", 25, 50, "loss 1")
     together.finish(0)
     assert progress.stream.getvalue().splitlines() == [
-        "networks trained  0/8  1:40, 11:40 left  steps 50/100 loss 2",
-        "networks trained  0/8  1:40, 5:00 left  steps 25/50, steps 50/100",
-        "networks trained  2/8  1:40, 2:47 left  steps 50/100 loss 2",
+        "networks trained  0/8  1:40, 11:40 until 8  steps 50/100 loss 2",
+        "networks trained  0/8  1:40, 5:00 until 8  steps 25/50, steps 50/100",
+        "networks trained  2/8  1:40, 2:47 until 8  steps 50/100 loss 2",
     ]
 
 
@@ -390,7 +390,7 @@ def test_what_an_earlier_run_did_is_shown_and_not_reckoned_with():
     together = Together(progress, "networks trained", [2, 2, 4], done=[1])
     progress.began -= 100
     together.take(0, "steps", 70, 100, "loss 2", 40)
-    line = "networks trained  2/8  1:40, 8:20 left  steps 70/100 loss 2\n"
+    line = "networks trained  2/8  1:40, 8:20 until 8  steps 70/100 loss 2\n"
     assert progress.stream.getvalue() == line, "half of 2 of 6 in 100 s"
 
 

@@ -82,11 +82,8 @@ def final(record: Record) -> Estimate:
 
 
 def n(record: Record) -> str:
-    """`15 (5 sets, 5 orders)`; of what has no sets `15 (5 orders)`."""
-    estimate = final(record)
-    if sized(record):
-        return counts(estimate)
-    return f"{estimate.runs}" + (f" ({estimate.orders} orders)" if estimate.orders > 1 else "")
+    """How many runs, and of what; some rows have no sets."""
+    return counts(final(record), with_sets=sized(record))
 
 
 def is_plain(record: Record, buffer: str) -> bool:

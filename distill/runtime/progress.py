@@ -1,4 +1,7 @@
-"""Live progress with an estimate of the time left, on a terminal and in a log file alike."""
+"""Live progress with an estimate of the time left, on a terminal and in a log file alike.
+
+`classes distilled  4/16  0:30, 1:30 until 16`: the estimate is of this stage; others may come.
+"""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -52,7 +55,7 @@ class Progress:
         done = self.done - self.before + self.ahead
         if done and not over:
             left = spent / done * max(self.total - self.before - done, 0)
-            line += f", {clock(left)} left"
+            line += f", {clock(left)} until {self.total}"
         line += f"  {note}"
         if self.terminal:
             self.stream.write("\r" + line.ljust(self.width) + ("\n" if over else ""))
