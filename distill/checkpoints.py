@@ -76,6 +76,15 @@ class Checkpoints:
         seconds, core_seconds = self.watch.read()
         return self.seconds + seconds, self.core_seconds + core_seconds
 
+    def count(self, seconds: float, core_seconds: float) -> None:
+        """Count what earlier runs spent on something that was found and is needed here.
+
+        What stands in a state has it counted already.
+        """
+        if self.state is None:
+            self.seconds += seconds
+            self.core_seconds += core_seconds
+
     @property
     def due(self) -> bool:
         """Whether it is time to keep another."""

@@ -1,4 +1,7 @@
-"""The real images of a matching objective, drawn anew for each target."""
+"""The real images as networks see them: drawn anew for each target, or all for a training."""
+
+import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -41,3 +44,37 @@ class RealImages:
             images = self.normalisation(images)
         images = images.to(self.dtype)
         return images if draws is None else augment(images[None], draws.of(slice(c, c + 1)))[0]
+
+
+class Seen:
+    """All images of a set, to be indexed like a tensor [N, C, H, W] of what a network sees.
+
+    They stay bytes and are normalised when they are taken, so that a large dataset is never in
+    memory as floats; but where there is room all are whitened once, if they are to be.
+    """
+
+    def __init__(self, real: ImageSet, *, device: torch.device) -> None:
+        self.normalisation, self.images = real.normalisation.to(device), real.images.to(device)
+        self.shape = self.images.shape
+        few = 4 * math.prod(self.shape) <= WHITENED
+        if self.normalisation.whitening is not None and few:
+            parts = self.images.split(500)
+            self.images = torch.cat([self.normalisation(part) for part in parts])
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.images.device
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Tensor | slice) -> Tensor:
+        """float [..., C, H, W]."""
+        taken = self.images[index]
+        return self.normalisation(taken) if taken.dtype == torch.uint8 else taken
+
+    def split(self, count: int) -> Iterator[Tensor]:
+        """In parts of `count` images."""
+        for first in range(0, len(self), count):
+            yield self[first : first + count]

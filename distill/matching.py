@@ -2,7 +2,8 @@
 
 A statistic maps a network and a batch to vectors, one an image; the loss is the weighted squared
 distance between the class means of the real and of the synthetic batch, summed over the classes.
-The real side enters through class means alone, so it needs no gradients and runs in chunks.
+The real side enters through class means alone, so it needs no gradients and runs in chunks. A term
+may be logits instead: then it is the mean cross-entropy of a class's synthetic images.
 
 With any norm but batch norm the loss is a sum over classes, given the random network and the
 augmentation drawn for each class. Every class draws from streams of its own, and its images pass
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from distill import formation, learn, pattern
 from distill.augment import Draw, augment, draw
+from distill.bank import Bank
 from distill.checkpoints import NONE, Checkpoints
 from distill.compiled import WORTH_COMPILING
 from distill.drawing import RealImages
@@ -28,7 +30,7 @@ from distill.members import Member, Statistic, Vectors
 from distill.networks import INITIALISATIONS, Network, Spec
 from distill.pieces import filled
 from distill.runtime.compute import FLOAT32, Compute
-from distill.runtime.mistake import unknown
+from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 
@@ -52,6 +54,11 @@ class Config(learn.Config):
         augmented: DSA, the same draw for a class's real and synthetic images.
         initialisation: how the weights of the random networks are drawn: `uniform`, as torch does
             by default, `kaiming`, `xavier`, `orthogonal` or `normal`.
+        trained: the passes over the real images of all classes present, by which networks are
+            trained before targets are bought in them. That couples the classes. 0 leaves networks
+            as they were drawn.
+        bank: how many networks are trained. The targets, `networks` of them, are bought in all of
+            these at several points on the way, in turn.
     """
 
     network: str = "convnet-d3-w128-instance-relu-avg"
@@ -59,6 +66,8 @@ class Config(learn.Config):
     real_batch: int = 128
     augmented: bool = True
     initialisation: str = INITIALISATIONS[0]
+    trained: float = 0.0
+    bank: int = 4
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,11 +77,18 @@ class Config(learn.Config):
         learn.require(self, "real_batch", least=1, most=1_000_000)
         if self.initialisation not in INITIALISATIONS:
             raise unknown("--method.initialisation", self.initialisation, INITIALISATIONS)
+        learn.require(self, "trained", least=0, most=10_000)
+        learn.require(self, "bank", least=1, most=10_000)
+        if self.trained and not self.networks:
+            raise Mistake(
+                f"--method.trained {self.trained:g}: in trained networks targets are bought once, "
+                "so give --method.networks above 0, such as 64; or --method.trained 0"
+            )
 
     @property
     def couples_classes(self) -> bool:
         """True if a class's images depend on the classes distilled with it."""
-        return pattern.parse(self.network).couples_images
+        return self.trained > 0 or pattern.parse(self.network).couples_images
 
 
 def match(
@@ -94,7 +110,15 @@ def match(
     Raises:
         Mistake: what `learn.learn` raises.
     """
-    objective = Matching(statistic, real, ipc, config=config, seed=seed, compute=compute)
+    objective = Matching(
+        statistic,
+        real,
+        ipc,
+        config=config,
+        seed=seed,
+        compute=compute,
+        checkpoints=checkpoints,
+    )
     return learn.learn(
         objective,
         real,
@@ -132,7 +156,9 @@ class Matching:
         seed: int,
         compute: Compute,
         dtype: torch.dtype = torch.float32,
+        checkpoints: Checkpoints = NONE,
     ) -> None:
+        """The store of `checkpoints` keeps networks that are trained."""
         self.statistic, self.shown = statistic, ipc * config.formation**2
         self.real, self.config = real, config
         self.seed, self.compute, self.dtype = seed, compute, dtype
@@ -150,6 +176,9 @@ class Matching:
             dtype=dtype,
         )
         self.operations = real.about.operations if config.augmented else ()
+        self.labels = torch.tensor(real.present, device=device)
+        self.checkpoints = checkpoints
+        self.states: list[list[Tensor]] = []
         self.bought: dict[int, Target] = {}
 
     @property
@@ -159,7 +188,7 @@ class Matching:
 
     def _member(self, k: int) -> Member:
         """The network number k, with the weights of the moment."""
-        spec = self.pattern.draw(self.seed, k)
+        spec = self.pattern.draw(self.seed, k % self.config.bank if self.config.trained else k)
         if spec not in self.members:
             if sum(member.nbytes for member in self.members.values()) > KEPT:
                 self.members.clear()
@@ -175,7 +204,9 @@ class Matching:
         return self.members[spec]
 
     def prepare(self, progress: Progress) -> None:
-        """Compile what is worth it, and buy the targets."""
+        """Train networks, compile what is worth it, and buy the targets."""
+        if self.config.trained:
+            self.states = self._bank().weights(progress, self.checkpoints)
         self._compile(progress.say)
         if self.config.networks:
             progress.start("targets", self.config.networks)
@@ -183,10 +214,17 @@ class Matching:
             for k in range(self.config.networks):
                 target, member = self.target(k), self._member(k)
                 nbytes += member.nbytes
-                if nbytes <= KEPT:
+                if not self.states and nbytes <= KEPT:
                     target = target._replace(weights=member.weights())
                 self.bought[k] = target
                 progress.advance()
+
+    def _bank(self) -> Bank:
+        """The networks that are trained on the real images."""
+        config = self.config
+        given = {"initialisation": config.initialisation, "seed": self.seed}
+        given |= {"networks": config.bank, "passes": config.trained, "compute": self.compute}
+        return Bank(self.real, self.pattern, **given)
 
     def _compile(self, say: Callable[[str], None]) -> None:
         """Fuse the operations of either side where one class's share of the work is worth it.
@@ -196,7 +234,7 @@ class Matching:
         """
         config, always = self.config, self.compute.compile == "always"
         several = len(self.pattern.members) > 1
-        if self.compute.compile == "never" or config.couples_classes or several:
+        if self.compute.compile == "never" or self.pattern.couples_images or several:
             return
         member = self._member(0)
         real = (config.networks or LONG) * config.real_batch * member.flops
@@ -208,9 +246,11 @@ class Matching:
             member.compile_synthetic(say)
 
     def settled(self, k: int) -> Member:
-        """The k-th random network. It depends on the seed and on k alone."""
+        """The network of target k. A random one depends on the seed and on k alone."""
         member, target = self._member(k), self.bought.get(k)
-        if target is None or target.weights is None:
+        if self.states:
+            member.put(self.states[k % len(self.states)])
+        elif target is None or target.weights is None:
             member.settle(self.seed, k)
         else:
             member.put(target.weights)
@@ -256,6 +296,5 @@ class Matching:
         terms = member.terms(member.synthetic_side, batch.flatten(0, 1))
         loss = view.new_zeros(())
         for vectors, mean in zip(terms, target.means, strict=True):
-            own = vectors.rows.view(*batch.shape[:2], -1).mean(1)
-            loss = loss + vectors.weight * (own[:count] - mean[classes]).square().sum()
+            loss = loss + vectors.loss(mean[classes], self.labels[classes], self.shown)
         return loss, terms

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from distill.compiled import fused
@@ -16,11 +17,30 @@ from distill.runtime.seeding import generator
 
 
 class Vectors(NamedTuple):
-    """One term of a statistic: its name, its weight in the loss, and [B, D], a row an image."""
+    """One term of a statistic: its name, its weight in the loss, and [B, D], a row an image.
+
+    Attributes:
+        logits: the rows are logits of the classes, and the synthetic images' cross-entropy is the
+            term of the loss, in place of the distance of class means.
+    """
 
     name: str
     weight: float
     rows: Tensor
+    logits: bool = False
+
+    def loss(self, means: Tensor, labels: Tensor, shown: int) -> Tensor:
+        """The term [], summed over the first classes of the batch, of `shown` images each.
+
+        Args:
+            means: [g, D], of the real images of these classes. labels: [g], theirs.
+        """
+        if self.logits:
+            own = self.rows[: len(labels) * shown]
+            wanted = labels.repeat_interleave(shown)
+            return self.weight * F.cross_entropy(own, wanted, reduction="sum") / shown
+        own = self.rows.view(-1, shown, self.rows.shape[1]).mean(1)
+        return self.weight * (own[: len(means)] - means).square().sum()
 
 
 Statistic = Callable[[Network, Tensor], list[Vectors]]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill import learn
+from distill import bank, learn, matching
 from distill.checkpoints import KIND as STATE
 from distill.checkpoints import Checkpoints, Place, standing
 from distill.images import About, ImageSet
@@ -73,6 +73,11 @@ class Plan:
         return registry.load("distill.methods", self.method)
 
     @property
+    def learns(self) -> bool:
+        """Whether anything is trained: pixels or networks."""
+        return isinstance(self.config, learn.Config) or getattr(self.config, "learns", False)
+
+    @property
     def extendable(self) -> bool:
         """Whether a set of more steps can go on from where this one ends."""
         return isinstance(self.config, learn.Config) and self.config.extendable
@@ -91,10 +96,15 @@ class Plan:
         }
 
     def _further(self, about: About, precision: str) -> dict[str, Any]:
-        """Of a method that learns: what is not usual, and a method that chose the first images."""
-        if not isinstance(self.config, learn.Config):
+        """Of a method that learns: what is not usual, its bank, a method that chose its start."""
+        if not self.learns:
             return {}
-        facts = {} if precision == FLOAT32 else {"precision": precision}
+        facts: dict[str, Any] = {} if precision == FLOAT32 else {"precision": precision}
+        if isinstance(self.config, matching.Config) and self.config.trained:
+            facts["bank"] = {"version": bank.VERSION, "points": bank.POINTS}
+            facts["bank"] |= {"recipe": bank.recipe(about)}
+        if not isinstance(self.config, learn.Config):
+            return facts
         selection = learn.selection(self.config.start)
         if selection is not None:
             config = learn.selecting(selection, about, self.ipc)
@@ -181,7 +191,7 @@ def pieces_of(plan: Plan, real: ImageSet, compute: Compute) -> list[Place]:
     may round otherwise, and is another piece.
     """
     units = [real.present] if plan.config.couples_classes else [[label] for label in real.present]
-    asked = isinstance(plan.config, learn.Config) and compute.compile != "auto"
+    asked = plan.learns and compute.compile != "auto"
     own: dict[str, Any] = {"compile": compute.compile} if asked else {}
     own |= {"deterministic": True} if compute.deterministic else {}
     return [
@@ -197,7 +207,7 @@ def begun(plan: Plan, lacking: Sequence[Place], store: Store) -> list[Checkpoint
     if not lacking:
         return []
     if not isinstance(plan.config, learn.Config):
-        return [Checkpoints(places=lacking)]
+        return [Checkpoints(store, lacking)]
     return standing(store, states_of(plan, lacking), most=plan.config.iterations)
 
 
@@ -244,7 +254,6 @@ def _made(
     compute.enter()
     checkpoints = checkpoints or Checkpoints()
     checkpoints.start()
-    learns = isinstance(plan.config, learn.Config)
     images = plan.module.distill(
         real,
         plan.ipc,
@@ -252,7 +261,7 @@ def _made(
         seed=plan.seed,
         compute=compute,
         progress=progress,
-        **({"checkpoints": checkpoints} if learns else {}),
+        **({"checkpoints": checkpoints} if plan.learns else {}),
     )
     seconds, core_seconds = checkpoints.spent()
     made = Made(
@@ -265,7 +274,7 @@ def _made(
         config=dataclasses.asdict(plan.config),
         normalisation=real.normalisation.describe(),
         versions={name: version(name) for name in ("torch", "torchvision")},
-        precision=compute.precision if learns else FLOAT32,
+        precision=compute.precision if plan.learns else FLOAT32,
         seconds=round(seconds, 3),
         core_seconds=round(core_seconds, 3),
     )

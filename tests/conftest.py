@@ -22,8 +22,19 @@ SMALL = {
     "random": {},
     "herding": {"network": "convnet-d2-w8", "networks": 2},
     "kcenter": {"network": "convnet-d2-w8", "networks": 2},
+    "forgetting": {"network": "convnet-d2-w8", "passes": 3},
+    "dc": {"network": "convnet-d2-w8", "outer_loop": 2, "real_batch": 20, "iterations": 6},
+    "dsa": {"network": "convnet-d2-w8", "outer_loop": 2, "real_batch": 20, "iterations": 6},
     "dm": {"network": "convnet-d2-w8", "networks": 3, "real_batch": 20, "iterations": 6},
     "datadam": {"network": "convnet-d2-w8", "networks": 3, "real_batch": 20, "iterations": 6},
+    "trained": {
+        "network": "convnet-d2-w8",
+        "networks": 3,
+        "real_batch": 20,
+        "iterations": 6,
+        "trained": 1.0,
+        "bank": 2,
+    },
 }
 """Each method's configuration for tests; a new method runs with its laptop preset."""
 

@@ -295,6 +295,8 @@ def test_augmentation_has_a_deterministic_way_and_the_same_gradient(strict, oper
 METHODS = [
     ("herding", {}),
     ("kcenter", {}),
+    ("forgetting", {}),
+    ("trained", {"formation": 2}),
     ("dm", {"networks": 0, "network": "convnet-d2-w8-batch-relu-max"}),
     ("datadam", {"networks": 0}),
     ("datadam", {"formation": 2, "start": "herding"}),
