@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from distill import export, formation
+from distill import export, formation, gallery
 from distill.images import digest
 from distill.runtime import store
 from distill.runtime.files import write_atomically
@@ -192,27 +192,12 @@ class SyntheticSet(Dataset):
         export.write(*self.decoded(), self.classes, folder)
 
     def grid(self, path: Path) -> None:
-        """Write all stored images into one PNG: a row a class, or a column where that is less tall.
-
-        Small images are enlarged; an image beyond 0..1 is shown with its own range (its 1st to
-        99th percentile) squeezed into it, so that its pattern can be seen.
+        """Write all stored images into one PNG, by class (`gallery.sheet`).
 
         Raises:
             Mistake: the folder cannot be written to.
         """
-        from torchvision.utils import make_grid  # seconds to import
-
-        images = torch.stack([_viewable(image) for image in self.images])
-        images = images[self.labels.argsort(stable=True)]
-        classes = len(self.labels.unique())
-        columns = len(images) // classes
-        if columns < classes <= 20 and len(images) == columns * classes:
-            images = images.unflatten(0, (classes, columns)).transpose(0, 1).flatten(0, 1)
-            columns = classes
-        scale = max(1, 64 // images.shape[-1])
-        images = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-        sheet = make_grid(images, nrow=min(columns, 20), padding=2, pad_value=1)
-        write_atomically(path, export.png(sheet))
+        write_atomically(path, export.png(gallery.sheet(self.images, self.labels, self.classes)))
 
 
 def _require_types(made: Made) -> None:
@@ -225,13 +210,6 @@ def _require_types(made: Made) -> None:
         value, kind = getattr(made, name), typing.get_origin(kind) or kind
         if not isinstance(value, int | float if kind is float else kind):
             raise TypeError(f"its {name} is {value!r:.40}")
-
-
-def _viewable(image: Tensor) -> Tensor:
-    """[C, H, W] within 0..1."""
-    low, high = image.flatten().quantile(torch.tensor([0.01, 0.99])).tolist()
-    low, high = min(low, 0.0), max(high, 1.0)
-    return (image - low) / (high - low)
 
 
 def merge(sets: Sequence[SyntheticSet]) -> SyntheticSet:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from distill import datasets
+from distill import datasets, gallery
 from distill.runtime.mistake import Mistake
 from distill.synthetic import SyntheticSet, merge
 
@@ -60,38 +60,66 @@ def test_exported_pictures_can_be_distilled_again(small, tmp_path):
     assert torch.equal(back.images[:, :1].float(), clipped)
 
 
-def tiles(path, rows, columns, scale=8):
-    """The pictures of a grid, as they were before they were enlarged: [rows, columns, H, W]."""
-    sheet = np.asarray(Image.open(path).convert("L")).astype(int)
-    side = 8 * scale
-    assert sheet.shape == (rows * (side + 2) + 2, columns * (side + 2) + 2)
-    cut = [
-        [
-            sheet[2 + r * (side + 2) :, 2 + c * (side + 2) :][:side:scale, :side:scale]
-            for c in range(columns)
-        ]
-        for r in range(rows)
-    ]
-    return torch.tensor(np.array(cut))
+def tiles(path, classes, each, pixels, scale):
+    """The pictures of a sheet, as they were before they were enlarged: [classes, each, H, W]."""
+    sheet = torch.from_numpy(np.array(Image.open(path).convert("L"))).long()
+    plan = gallery.layout(classes, each, pixels)
+    assert plan.side == pixels * scale and sheet.shape == (plan.size[1], plan.size[0])
+
+    def cut(label, number):
+        (row, column), (y, x) = divmod(label, plan.across), divmod(number, plan.columns)
+        left, top = (
+            gallery.APART + n * (own + gallery.APART)
+            for n, own in zip((column, row), plan.block, strict=True)
+        )
+        step = plan.side + gallery.GAP
+        own = sheet[top + plan.text + y * step :, left + x * step :][: plan.side, : plan.side]
+        return own[::scale, ::scale]
+
+    return torch.stack([torch.stack([cut(c, n) for n in range(each)]) for c in range(classes)])
 
 
-def test_the_grid_shows_every_image_in_a_column_a_class(digits, make, tmp_path):
-    small = make("random", digits.train, 2)
-    shuffled = torch.randperm(20, generator=torch.Generator().manual_seed(0))
-    mixed = dataclasses.replace(small, images=small.images[shuffled], labels=small.labels[shuffled])
+@pytest.mark.parametrize(("classes", "each"), [(10, 2), (3, 30), (201, 1)])
+def test_the_sheet_shows_every_image_with_its_class(small, tmp_path, classes, each):
+    stream = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (classes * each, 1, 8, 8), generator=stream) / 255
+    labels = torch.arange(classes).repeat_interleave(each)[torch.randperm(len(images))]
+    names = tuple(map(str, range(classes)))
+    mixed = dataclasses.replace(small, images=images, labels=labels, classes=names)
     mixed.grid(tmp_path / "grid.png")
-    shown = tiles(tmp_path / "grid.png", rows=2, columns=10)
-    for label in range(10):
-        own = mixed.images[mixed.labels == label]
-        expected = (own[:, 0] * 255).round().long()
-        assert torch.equal(shown[:, label], expected)
+    shown = tiles(tmp_path / "grid.png", classes, each, 8, scale=8)
+    for label in range(classes):
+        expected = (images[labels == label, 0] * 255).round().long()
+        assert torch.equal(shown[label], expected)
 
 
-def test_the_grid_squeezes_what_lies_outside_into_view(small, tmp_path):
+@pytest.mark.parametrize("each", [1, 3, 10, 50])
+@pytest.mark.parametrize("classes", [1, 2, 10, 37, 100, 200, 1000])
+@pytest.mark.parametrize("pixels", [8, 64, 128])
+def test_a_sheet_has_the_proportions_of_a_screen(classes, each, pixels):
+    plan = gallery.layout(classes, each, pixels)
+    width, height = plan.size
+    assert 0.5 < width / height < 3 and max(width, height) < 7000
+    assert plan.across * plan.down >= classes and plan.columns * plan.rows >= each
+    room = plan.across * plan.down * plan.columns * plan.rows
+    assert room < 1.5 * classes * each, "most of it is images"
+
+
+def test_where_there_are_few_classes_their_names_are_written(small):
+    def drawn(names, images=small.images):
+        return gallery.sheet(torch.ones_like(images), small.labels, names)
+
+    names = [f"a class of the number {n}" for n in range(10)]
+    assert (drawn(names) < 0.5).any() and not torch.equal(drawn(names), drawn(names[::-1]))
+    assert (drawn(["" for _ in names]) == 1).all()
+    assert torch.equal(drawn(["two\nlines"] * 10), drawn(["two?lines"] * 10))
+
+
+def test_the_sheet_squeezes_what_lies_outside_into_view(small, tmp_path):
     one = small.only([4])
     wide = dataclasses.replace(one, images=one.images * 20 - 5)
     wide.grid(tmp_path / "grid.png")
-    (shown,) = tiles(tmp_path / "grid.png", rows=1, columns=2)
+    (shown,) = tiles(tmp_path / "grid.png", 1, 2, 8, scale=8)
     for picture, image in zip(shown, wide.images[:, 0], strict=True):
         assert picture.min() == 0 and picture.max() == 255
         inside = (picture > 0) & (picture < 255)
