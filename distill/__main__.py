@@ -40,7 +40,8 @@ class Distill:
     seed: choices.Seed = 0
     """The same seed gives the same images."""
     zca: bool = False
-    """Distill ZCA-whitened images, as the published CIFAR results do."""
+    """Distill ZCA-whitened images, as the published CIFAR results do; off unless given, whatever
+    the preset, as in the released code."""
     device: choices.Device = "auto"
     precision: choices.Precision = "auto"
     compile: choices.Compile = "auto"

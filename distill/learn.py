@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from distill import formation, positions
+from distill.bounds import require
 from distill.checkpoints import NONE, Checkpoints, State
 from distill.health import Health
 from distill.images import About, ImageSet
 from distill.runtime import registry
 from distill.runtime.compute import CPU, Compute
-from distill.runtime.mistake import Mistake, short, unknown
+from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 
@@ -27,8 +28,6 @@ SCHEDULES = ("constant", "linear")
 SELECTIONS = ("herding", "kcenter")
 """Methods that choose images to start from."""
 STARTS = ("real", "noise", *SELECTIONS)
-LARGEST = 1e38
-"""Of all settings: about what float32 holds."""
 MOST_STEPS = 100_000_000
 
 
@@ -76,6 +75,11 @@ class Config:
         return self.iterations - max(0, math.ceil(last))
 
     @property
+    def unit(self) -> int:
+        """After a multiple of so many steps a run that is broken off can go on."""
+        return 1
+
+    @property
     def extendable(self) -> bool:
         """Whether a run of fewer steps is the beginning of a run of more."""
         return self.schedule == "constant" and self.averaged == 0
@@ -85,35 +89,6 @@ class Config:
         return (
             self.rate if self.schedule == "constant" else self.rate * (1 - step / self.iterations)
         )
-
-
-def require(
-    config: object,
-    name: str,
-    *,
-    least: float = -math.inf,
-    above: float = -math.inf,
-    below: float = math.inf,
-    most: float = LARGEST,
-) -> None:
-    """Check a number of a method's configuration.
-
-    Raises:
-        Mistake: it is no number, not finite, not whole where it must be, or beyond the bounds.
-    """
-    value, flag = getattr(config, name), name.replace("_", "-")
-    (field,) = (field for field in dataclasses.fields(config) if field.name == name)
-    given = f"--method.{flag} {short(value)}"
-    if not isinstance(value, int if field.type is int else int | float):
-        raise Mistake(f"{given}: give a {'whole ' if field.type is int else ''}number")
-    if value > most and value != math.inf:  # also one that no float can hold
-        raise Mistake(f"{given}: give at most {most}")
-    if math.isfinite(value) and value >= least and value > above and value < below:
-        return
-    bounds = [f"{least} or more"] if least > -math.inf else []
-    bounds += [f"above {above}"] if above > -math.inf else []
-    bounds += [f"below {below}"] if below < math.inf else []
-    raise Mistake(f"{given}: give {' and '.join(bounds) or 'a finite number'}")
 
 
 class Step(NamedTuple):
@@ -177,12 +152,13 @@ def learn(
             done = 0  # between two steps
             learned.follow(step, number)
             done = number + 1
-            if checkpoints.due or (done == config.iterations and checkpoints.begun):
+            due = checkpoints.due or (done == config.iterations and checkpoints.begun)
+            if due and done % config.unit == 0:
                 checkpoints.keep(learned.state(done))
             health.watch(number, step.loss, learned.images, step.maps)
             progress.advance(note=f"loss {step.loss / len(real.present):.4g} a class")
     except KeyboardInterrupt:
-        if done > state.step and checkpoints.store is not None:
+        if done > state.step and done % config.unit == 0 and checkpoints.store is not None:
             checkpoints.keep(learned.state(done))
         raise
     # Class by class, since a product of more rows may round otherwise.

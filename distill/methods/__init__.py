@@ -6,8 +6,8 @@ A file holds
                               checks itself when it is made. `couples_classes` says whether a
                               class's images depend on the others, `formation` how many smaller
                               images share a stored one (per side)
-    preset(about, ipc, name)  the Config that a preset (`distill.presets.NAMES`) stands for, given
-                              the facts of the dataset
+    preset(about, ipc, name)  the Config that a preset (one of `distill.presets.USUAL` at least)
+                              stands for, given the facts of the dataset
     distill(real, ipc, config=, seed=, compute=, progress=)
                               images float32 [classes present, ipc, C, H, W] in pixel units. If
                               Config is a `distill.learn.Config` it is also given checkpoints=,
@@ -15,3 +15,6 @@ A file holds
 
 `distill.plan.distill` calls it, through the store.
 """
+
+UNLISTED = {"set": "distill.stored"}
+"""What is loaded as methods are but is none to choose: a set in a file, which flags name by path."""

@@ -76,7 +76,8 @@ def preset(
     steps). paper, replay: the same network, 20 passes; nothing is published. laptop: width 32 and 3
     sets; retrain 200 epochs; replay one network an order, one pass, at a learning rate of 0.05,
     since so few steps at 0.01 learn little (seen with the random buffer). Small images afford more
-    on a laptop: 5 sets; 300 epochs; three networks, 20 passes.
+    on a laptop: 5 sets; 300 epochs; three networks, 20 passes. released stands for paper's protocol,
+    formation for laptop's.
 
     Args:
         sets: the preset's if None, and no more than there are orders.
@@ -87,7 +88,7 @@ def preset(
         Mistake: unknown preset, strategy or recipe, orders or epochs below 1, sets below 1 or above
             the orders, or a recipe for `replay`.
     """
-    paper = presets.require(name) == "paper"
+    paper = presets.protocol(name) == "paper"
     ample = paper or about.small
     usual = 1 if paper else 5 if about.small else 3
     return Protocol(

@@ -119,7 +119,8 @@ def preset(
     dataset (the epochs of FTD's run of the same space; DataDAM's own are not published). At 50
     images a class of CIFAR-10 that is DataDAM's Table 5: Spearman 0.72 over all, 0.69 over the top
     20 %. Takes days on a GPU. laptop: widths 8 to 64, 64 networks; on small images 20 epochs on the
-    whole dataset and 40 on a proxy, elsewhere 1 and 50.
+    whole dataset and 40 on a proxy, elsewhere 1 and 50. released stands for paper's comparison,
+    formation for laptop's.
 
     Args:
         recipe: name of that on the proxy (`recipes.named`). epochs: of it; the truth keeps its own.
@@ -127,8 +128,9 @@ def preset(
     Raises:
         Mistake: unknown preset, space or recipe, networks beyond the space, or epochs below 1.
     """
-    paper = presets.require(name) == "paper"
-    networks_of = space_named(name if space is None else space, about)
+    usual_space = presets.protocol(name)
+    paper = usual_space == "paper"
+    networks_of = space_named(usual_space if space is None else space, about)
     if epochs is not None and epochs < 1:
         raise Mistake(f"--epochs {epochs} is no training; give 1 or more")
     usual = Recipe(operations=about.operations)
