@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import command as shared
-from benchmarks.opened import label, opened
 from distill import choices, presets
 from distill.runtime import ranks, registry
 from distill.runtime.flags import chosen, configure, differences, parse
@@ -48,7 +47,7 @@ class Classification:
     --method datadam --help` lists them.
     """
 
-    method: choices.MethodOrSet = "datadam"
+    method: choices.Method = "datadam"
     dataset: choices.Dataset = choices.DEFAULT_DATASET
     ipc: choices.Ipc = 1
     """Images per class."""
@@ -84,7 +83,7 @@ class Classification:
 @ranks.led()
 def main(args: list[str]) -> None:
     """Run what `args` ask for, write its records and show them beside the others."""
-    command, flags = opened(*parse(Classification, args, prog=PROG), args, prog=PROG)
+    command, flags = parse(Classification, args, prog=PROG)
     ready = prepare(command, flags)
 
     from benchmarks.classification import networks
@@ -171,9 +170,7 @@ def prepare(
     cores.require(command.workers, compute.device)
     rows = [
         Row(
-            label(
-                flags, shared.label(command.method, command.preset, differences(preset, config))
-            ),
+            shared.label(command.method, command.preset, differences(preset, config)),
             Plan(command.method, config, command.ipc, command.seed),
             spec,
         )

@@ -15,6 +15,3 @@ A file holds
 
 `distill.plan.distill` calls it, through the store.
 """
-
-UNLISTED = {"set": "distill.stored"}
-"""What is loaded as methods are but is none to choose: a set in a file, which flags name by path."""
