@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.attention import facts as of_attention
 from benchmarks.classification import facts as of_classification
 from benchmarks.continual import facts as of_continual
 from benchmarks.cost import facts as of_cost
@@ -189,7 +190,32 @@ def cost_record() -> Record:
     )
 
 
+def attention_record() -> Record:
+    values = {"same": [0.5, None], "other": [0.25, -0.125]}
+    layer = {"norm": "instance", "initialisation": "uniform", "layer": 1, "height": 2, "width": 2}
+    picture = {"image": 0, "what": "image", "layer": 0, "shape": [1, 2, 2], "content": "AAECAw=="}
+    mean = picture | {"what": "mean", "layer": 1}
+    return record(
+        "attention",
+        "attention",
+        None,
+        version=of_attention.VERSION,
+        protocol=of_attention.Protocol(
+            dataset=DIGITS, network=NETWORK, power=4.0, source="digits train"
+        ),
+        cell=of_attention.Cell(
+            images=1, networks=2, seed=0, norms=["instance"], initialisations=["uniform"]
+        ),
+        results=of_attention.Results(
+            layers=[of_attention.Layer(**layer, **values)],
+            pictures=[of_attention.Picture(**own) for own in (picture, mean)],
+        ),
+        sets=[],
+    )
+
+
 EVERY = {
+    "attention": attention_record,
     "continual": continual_record,
     "classification": classification_record,
     "nas": nas_record,

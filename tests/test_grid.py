@@ -10,7 +10,6 @@ from benchmarks.ablation import grid, outlook
 from benchmarks.classification import __main__ as classification
 from benchmarks.record import read
 from distill import plan, train
-from distill.matching import Config as Matching
 from distill.methods import datadam
 from distill.runtime.flags import parse
 
@@ -150,11 +149,10 @@ def test_the_estimate_is_that_of_counted_operations(tmp_path):
     command, flags = parse(ablation.Ablation, args, prog="x")
     ready = ablation.prepare(command, flags)
     one = ready.judging
-    shown = 10 * 3 * 3  # images x epochs x passes
     _, forward = outlook.networks.size(one.rows[0].spec, (1, 8, 8), 10)
-    assert outlook.training(one) == forward * shown * 2 * 2  # sets, networks
+    each = forward * 10 * 3 * 3 / outlook.RATE + 3 * outlook.OVERHEAD  # images, epochs, passes
+    assert outlook.training(one) == pytest.approx(2 * 2 * 2 * each)  # rows, sets, networks
     config = one.rows[0].plan.config
-    assert isinstance(config, Matching)
     _, own = outlook.networks.size(outlook.networks.parse(config.network), (1, 8, 8), 10)
-    expected = own * (2 * config.real_batch + 4 * 3)
-    assert outlook.distilling(one.rows[0].plan, one) == expected
+    expected = own * (2 * config.real_batch + 4 * 3) / outlook.RATE + (2 + 4) * outlook.OVERHEAD
+    assert outlook.distilling(one.rows[0].plan, one) == pytest.approx(expected)

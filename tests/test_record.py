@@ -106,7 +106,7 @@ def test_a_missing_key_an_unknown_key_and_a_wrong_type_are_refused(kind, tmp_pat
 @pytest.mark.parametrize(
     ("part", "says"),
     [
-        ({"kind": "cooking"}, "unknown kind of experiment 'cooking'; there are: classification"),
+        ({"kind": "cooking"}, "unknown kind of experiment 'cooking'; there are: attention"),
         ({"kind": ["cost"]}, "unknown kind"),
         ({"kind": "../cost"}, "unknown kind"),
         ({"version": 2}, "has expired: its form was at VERSION 2 and is at 1"),

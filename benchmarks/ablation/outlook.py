@@ -10,8 +10,9 @@ from distill.runtime.store import Store
 if TYPE_CHECKING:
     from benchmarks.classification.run import Judging
 
-RATE = 50e9
-"""FLOP a second that a core is taken to do: assumed, about what one did here in float32."""
+RATE, OVERHEAD = 50e9, 1.5e-3
+"""FLOP a second that a core is taken to do, and seconds that a step takes besides: about what was
+seen in float32."""
 BACKWARD = 3
 """Forward passes that a step of training is worth."""
 
@@ -26,35 +27,37 @@ def told(judging: "Judging") -> list[str]:
     settings = len({row.plan for row in judging.rows})
     specs = len({row.spec for row in judging.rows})
     on = f" on each of {specs} networks" if specs > 1 else ""
-    known = sum(distilling(plan, judging) * len(labels) for plan, labels in lacking)
-    flops = known + training(judging)
+    seconds = sum(distilling(plan, judging) * len(labels) for plan, labels in lacking)
+    seconds += training(judging)
     return [
         f"plan: {settings} settings x {judging.count} sets, {judging.networks} trained on each "
         f"set{on}: {len(plans)} sets and {trained} trainings of {judging.recipe.epochs} epochs",
-        f"there already: {len(plans - missing)} of {len(plans)} sets; all else takes at most "
-        f"{_minutes(flops / RATE)} of one core (at {RATE / 1e9:g} GFLOP/s, assumed)",
+        f"there already: {len(plans - missing)} of {len(plans)} sets; all else takes about "
+        f"{_minutes(seconds)} of one core (taken to do {RATE / 1e9:g} GFLOP/s)",
     ]
 
 
 def distilling(plan: Plan, judging: "Judging") -> float:
-    """FLOPs of one class's share of a set; 0 of a method that matches no statistics."""
+    """Seconds of one class's share of a set; 0 of a method that matches no statistics."""
     config, real = plan.config, judging.real
     if not isinstance(config, matching.Config):
         return 0.0
     specs = pattern.parse(config.network).members
     sizes = [networks.size(spec, real.shape, len(real.classes))[1] for spec in specs]
-    targets = (config.networks or config.iterations) * config.real_batch
+    targets = config.networks or config.iterations
     shown = config.iterations * plan.ipc * config.formation**2 * BACKWARD
-    return (targets + shown) * sum(sizes) / len(sizes)
+    flops = (targets * config.real_batch + shown) * sum(sizes) / len(sizes)
+    return flops / RATE + (targets + config.iterations) * OVERHEAD
 
 
 def training(judging: "Judging") -> float:
-    """FLOPs of all trainings."""
-    real, total = judging.real, 0.0
+    """Seconds of all trainings."""
+    real, recipe, total = judging.real, judging.recipe, 0.0
     for row in judging.rows:
         _, flops = networks.size(row.spec, real.shape, len(real.classes))
-        shown = len(real.present) * row.plan.ipc * row.plan.config.formation**2
-        total += flops * shown * judging.recipe.epochs * BACKWARD
+        shown = len(real.present) * row.plan.ipc * getattr(row.plan.config, "formation", 1) ** 2
+        steps = recipe.epochs * recipe.batches(shown)
+        total += flops * shown * recipe.epochs * BACKWARD / RATE + steps * OVERHEAD
     return total * judging.count * judging.networks
 
 

@@ -40,6 +40,8 @@ FEWEST = 3
 """Networks that make a page in the results."""
 REFERENCES = (REFERENCE, "datadam")
 """The rows that the others are compared with."""
+LONG = 16
+"""Characters of a network's name that stand at the head of a column, at most."""
 MEAN = "all"
 """The column of the mean over the networks."""
 NOTE = """\
@@ -48,7 +50,7 @@ interval; a column a network. all: the mean over these networks, its interval ov
 random, minus datadam: the paired difference to that row over the same sets' and networks' numbers,
 bold where its interval leaves out 0: only then does one lead. n: runs of one network, i.e. sets x
 networks; the interval is over the sets, or with one set over its networks, and then says nothing of
-how another set would do. {networks}
+how another set would do.{networks}
 """
 PUBLISHED = """\
 Published: the authors' figure at so many images a class on that network, where what is published of
@@ -114,10 +116,10 @@ def _columns(rows: Sequence[Row]) -> list[str]:
 
 
 def _short(networks: Sequence[str]) -> dict[str, str]:
-    """What columns are called: the first word of a network's name where that tells it apart."""
+    """What columns are called: of a long name the first word, where that tells it apart."""
     firsts = [name.split("-")[0] for name in networks]
     return {
-        name: first if firsts.count(first) == 1 else name
+        name: first if len(name) > LONG and firsts.count(first) == 1 else name
         for name, first in zip(networks, firsts, strict=True)
     }
 
@@ -162,7 +164,7 @@ def _page(rows: Sequence[Row], reported: Sequence[Reported]) -> Page:
 def _spelled(short: dict[str, str]) -> str:
     """Which networks the columns are, where their names say more."""
     longer = [f"{word}: {name}" for name, word in short.items() if name != word]
-    return "; ".join(longer) + "." if longer else ""
+    return "\n" + "; ".join(longer) + "." if longer else ""
 
 
 def _pooled(row: Row, networks: Sequence[str]) -> list[Run] | None:

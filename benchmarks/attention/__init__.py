@@ -1,0 +1,1 @@
+"""Where random networks look: their spatial attention maps, and how far they agree."""
