@@ -35,6 +35,8 @@ IMAGES = 64
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 STABILISER = 1e-5
 """k of `jacob_cov`."""
+ROUNDING = 1e-12
+"""Of the logits, what float64 leaves of a network that does not look at the image."""
 
 
 def synflow(network: nn.Module, images: Tensor) -> float:
@@ -70,15 +72,18 @@ def jacob_cov(network: nn.Module, images: Tensor) -> float:
         images: float [B, C, H, W], normalised.
 
     Returns:
-        The score; NaN if the gradient of an image is the same for all its pixels.
+        The score; NaN if the gradient of an image is the same for all its pixels, or rounding: its
+        logits do not depend on it.
     """
     images = images.double().requires_grad_()
-    (gradients,) = torch.autograd.grad(network.double().train()(images).sum(), images)
+    logits = network.double().train()(images)
+    (gradients,) = torch.autograd.grad(logits.sum(), images)
     rows = gradients.flatten(1)
     rows = rows - rows.mean(1, keepdim=True)
-    rows = rows / rows.norm(dim=1, keepdim=True)
-    if not rows.isfinite().all():
+    lengths = rows.norm(dim=1)
+    if not (lengths * images.flatten(1).norm(dim=1) > ROUNDING * logits.abs().sum(1)).all():
         return math.nan
+    rows = rows / lengths[:, None]
     values = torch.linalg.eigvalsh(rows @ rows.T) + STABILISER
     return -(values.log() + 1 / values).sum().item()
 
