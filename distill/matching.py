@@ -46,8 +46,8 @@ class Config(learn.Config):
     Attributes:
         network: name of the random networks, `convnet-d3-w128-instance-relu-avg` or another, or of
             a pattern from which each is drawn: 'convnet-d{2,3}-{instance,batch}', in quotation
-            marks since a shell has a use of its own for braces. Batch norm couples the classes: then a
-            class's images depend on the classes it is distilled with.
+            marks since a shell has a use of its own for braces. Batch norm couples the classes:
+            then a class's images depend on the classes it is distilled with.
         networks: K > 0 draws K random networks once, each with its augmentation and its real
             images, and buys the targets from them; 0 draws all afresh at every step, as published.
         real_batch: real images per class for each target; a smaller class gives all it has.

@@ -13,6 +13,7 @@ from distill.matching import match
 from distill.members import Vectors
 from distill.networks import Network
 from distill.runtime.compute import Compute
+from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 
 VERSION = 1
@@ -22,6 +23,8 @@ VERSION = 1
 class Config(matching.Config):
     """What it is told besides."""
 
+    networks: int = 64
+    trained: float = 2.0
     cross_entropy: float = 5.0
     attention: float = 0.0
 
@@ -29,6 +32,11 @@ class Config(matching.Config):
         super().__post_init__()
         learn.require(self, "cross_entropy", least=0)
         learn.require(self, "attention", least=0)
+        if self.cross_entropy and not self.trained:
+            raise Mistake(
+                f"--method.cross-entropy {self.cross_entropy:g} in random networks says nothing of "
+                "a class; give --method.trained above 0, or --method.cross-entropy 0"
+            )
 
 
 def preset(about: About, ipc: int, name: str) -> Config:
@@ -48,14 +56,15 @@ def preset(about: About, ipc: int, name: str) -> Config:
 def statistic(network: Network, images: Tensor, *, config: Config) -> list[Vectors]:
     """The embedding [B, D], and the logits [B, classes]."""
     maps, embedding = network.layers(images)
-    logits = network.head(embedding)
     terms = [Vectors("embedding", 1.0, embedding)]
     if config.attention:
         terms += [
             Vectors(f"attention of layer {n}", config.attention, attention(f, power=4.0))
             for n, f in enumerate(maps[:-1], 1)
         ]
-    return [*terms, Vectors("logits", config.cross_entropy, logits, logits=True)]
+    if config.cross_entropy:
+        terms.append(Vectors("logits", config.cross_entropy, network.head(embedding), logits=True))
+    return terms
 
 
 def distill(
