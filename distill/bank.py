@@ -7,15 +7,16 @@ two points is one stretch (`distill.stretches`).
 
 import dataclasses
 import functools
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from distill import stretches
+from distill import pattern, stretches
 from distill.checkpoints import Checkpoints
 from distill.drawing import Seen
 from distill.images import About, ImageSet
-from distill.networks import Network, drafted, initialise
+from distill.networks import Network, drafted, initialise, size
 from distill.pattern import Pattern
 from distill.recipes import Recipe
 from distill.runtime.compute import Compute
@@ -24,6 +25,9 @@ from distill.runtime.seeding import generator
 from distill.runtime.store import Tensors
 from distill.stretches import Place
 from distill.train import require_finite, training
+
+if TYPE_CHECKING:
+    from distill.matching import Config
 
 VERSION = 1
 KIND = "networks"
@@ -60,6 +64,20 @@ class Bank:
     passes: float
     seed: int
     compute: Compute
+
+    @classmethod
+    def of(cls, config: "Config", real: ImageSet, *, seed: int, compute: Compute) -> "Bank":
+        """Of a set of the classes in `real`, of a method that matches in trained networks."""
+        networks = pattern.parse(config.network)
+        given = {"initialisation": config.initialisation, "networks": config.bank}
+        return cls(real, networks, passes=config.trained, seed=seed, compute=compute, **given)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all weights that are kept."""
+        specs = [self.pattern.draw(self.seed, number) for number in range(self.networks)]
+        classes = len(self.real.classes)
+        return sum(4 * POINTS * size(spec, self.real.shape, classes)[0] for spec in specs)
 
     @property
     def recipe(self) -> Recipe:

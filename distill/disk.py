@@ -1,10 +1,11 @@
 """What a run will write, so that a disk that lacks the space is told of before the work."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from distill import learn
+from distill import learn, matching
+from distill.bank import Bank
 from distill.beforehand import Source, Wanted, joined
 from distill.checkpoints import KIND as STATE
 from distill.images import ImageSet
@@ -34,7 +35,8 @@ def bytes_needed(plan: Plan, real: ImageSet, *, sets: int = 1) -> int:
 def require(folder: Path, wanted: Iterable[Wanted], source: Source) -> None:
     """Check that there is room in `folder` for the sets that are wanted.
 
-    What `source.sets` holds of these very sets counts as there: their pieces and checkpoints.
+    What `source.sets` holds of these very sets counts as there: their pieces, checkpoints and the
+    networks that were trained for them.
 
     Raises:
         Mistake: there is not; it says how much is needed.
@@ -46,11 +48,24 @@ def require(folder: Path, wanted: Iterable[Wanted], source: Source) -> None:
         if isinstance(plan.config, learn.Config):
             states = states_of(plan, places)
             pieces |= {store.path(place.name, STATE, place.facts) for place in states}
-    there = sum(path.stat().st_size for path in pieces if path.is_file())
     plans = {plan for plan, _ in jobs}
+    banks = [bank for plan, labels in jobs for bank in _banks(plan, labels, source)]
+    for bank in banks:
+        pieces |= {store.path(*bank.place(number)) for number in range(bank.networks)}
+    there = sum(path.stat().st_size for path in pieces if path.is_file())
     needed = bytes_needed(jobs[0][0], source.real, sets=len(plans))
+    needed += sum(bank.nbytes + A_FILE * bank.networks for bank in banks)
     require_space(
         folder,
         max(0, needed - there),
         what=f"{len(plans)} set{'s' * (len(plans) > 1)} of {len(source.real.present)} classes",
     )
+
+
+def _banks(plan: Plan, labels: Sequence[int], source: Source) -> list[Bank]:
+    """The networks that are trained for a set of these classes, if any are."""
+    config = plan.config
+    if not (isinstance(config, matching.Config) and config.trained):
+        return []
+    real = source.real.only(labels)
+    return [Bank.of(config, real, seed=plan.seed, compute=source.compute)]

@@ -206,7 +206,8 @@ class Matching:
     def prepare(self, progress: Progress) -> None:
         """Train networks, compile what is worth it, and buy the targets."""
         if self.config.trained:
-            self.states = self._bank().weights(progress, self.checkpoints)
+            bank = Bank.of(self.config, self.real, seed=self.seed, compute=self.compute)
+            self.states = bank.weights(progress, self.checkpoints)
         self._compile(progress.say)
         if self.config.networks:
             progress.start("targets", self.config.networks)
@@ -218,13 +219,6 @@ class Matching:
                     target = target._replace(weights=member.weights())
                 self.bought[k] = target
                 progress.advance()
-
-    def _bank(self) -> Bank:
-        """The networks that are trained on the real images."""
-        config = self.config
-        given = {"initialisation": config.initialisation, "seed": self.seed}
-        given |= {"networks": config.bank, "passes": config.trained, "compute": self.compute}
-        return Bank(self.real, self.pattern, **given)
 
     def _compile(self, say: Callable[[str], None]) -> None:
         """Fuse the operations of either side where one class's share of the work is worth it.

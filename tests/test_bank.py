@@ -8,20 +8,25 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from distill import bank, checkpoints, matching, pattern, stretches
+from distill import bank, checkpoints, disk, matching, pattern, stretches
 from distill.augment import augment, draw
 from distill.bank import Bank
+from distill.beforehand import Source
 from distill.checkpoints import NONE, Checkpoints
 from distill.drawing import Seen
 from distill.images import About, Data, ImageSet, Normalisation, whitened
 from distill.methods import datadam
 from distill.networks import build, parse
+from distill.plan import Plan
+from distill.runtime import registry
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 from distill.runtime.store import Store
 from distill.train import accuracy
+
+from conftest import SMALL as SMALL_SETS
 
 NAME = "convnet-d2-w8-instance-relu-avg"
 TRAINED = {"trained": 1.0, "bank": 2, "iterations": 2}
@@ -225,3 +230,18 @@ def test_images_are_seen_as_a_network_sees_them():
         index = torch.tensor([[3, 1], [2, 39]])
         assert torch.allclose(seen[index], wanted[index], atol=1e-4)
         assert torch.allclose(torch.cat(list(seen.split(7))), wanted, atol=1e-4)
+
+
+def test_the_room_that_a_run_needs_counts_the_bank_until_it_is_there(few, make, tmp_path):
+    store, settings = Store(tmp_path), {**SMALL_SETS["trained"], "bank": 3}
+    make("trained", few, 1, store=store, **settings)
+    plan = Plan("trained", registry.load("distill.methods", "trained").Config(**settings), 1)
+    whole = Bank.of(plan.config, few, seed=0, compute=CPU)
+    kept = sum(path.stat().st_size for path in tmp_path.glob("*-networks-*"))
+    assert whole.nbytes < kept < whole.nbytes + 3 * disk.A_FILE
+    asked = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(disk, "require_space", lambda folder, count, what: asked.append(count))
+        for folder in (tmp_path / "empty", tmp_path):
+            disk.require(tmp_path, [(plan, few.present)], Source(few, CPU, folder))
+    assert asked[0] - asked[1] >= kept
