@@ -381,13 +381,34 @@ def test_a_class_that_is_there_twice_or_lacks_is_named(nette):
     refused("imagenette", nette, "val lacks class n03888257 of the 10 of imagenette; put its")
 
 
-def test_a_truncated_picture_is_named_and_nothing_is_left(tmp_path, nette):
+@pytest.fixture
+def decodings(monkeypatch):
+    """As many as pictures are decoded from now on."""
+    decode, done = _pictures.decode, []
+
+    def counted(*given):
+        done.append(given)
+        return decode(*given)
+
+    monkeypatch.setattr(_pictures, "decode", counted)
+    return done
+
+
+def test_a_truncated_picture_is_named_and_no_other_is_decoded_again(
+    tmp_path, nette, decodings, monkeypatch
+):
+    monkeypatch.setattr(_decoded, "PART", 1)
     path = nette / "val" / "n03888257" / "n03888257_0.JPEG"
     path.write_bytes(path.read_bytes()[:-150])
     refused("imagenette", tmp_path, f"{path} is not an image that can be read; mend or remove it")
-    assert names(nette) == ["imagenette-128px-train.images", "train", "val"]
+    parts = nette / "imagenette-128px-test.images.parts"
+    assert names(nette) == [parts.name, "imagenette-128px-train.images", "train", "val"]
     path.write_bytes(SHADES[9])
+    damaged = parts / names(parts)[0]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    decodings.clear()
     require_right(datasets.load("imagenette", root=tmp_path), imagenette.CLASSES)
+    assert len(decodings) == 2 and not parts.exists()
 
 
 def test_what_passes_is_not_blamed_on_a_picture(tmp_path, nette, monkeypatch):
@@ -505,6 +526,8 @@ NAMES = {
     "train/../x.png": "a name that leads out of it",
     "train\\..\\x.png": "a name that leads out of it",
     "train/two\nlines/x.png": "a name that is no text",
+    "train/\x1b[31m/x.png": "a name that is no text",
+    b"train/\xff/x.png".decode("cp437"): "a name that is no text",
     "train/a/0.png": "it holds train/a/0.png twice",
     "train/a/./0.png": "it holds train/a/0.png twice",
     "train/a": "it holds train/a twice",
@@ -575,6 +598,66 @@ def test_a_file_beyond_measure_in_a_zip_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(_tree, "MOST", 999)
     with pytest.raises(ValueError, match="it holds more than 999 bytes"):
         _tree.Zip(path).read("train/a/x.png")
+
+
+OTHERS = {
+    "__MACOSX/train/a/._0.png": b"a Mac's",
+    "train/a/.DS_Store": b"a Mac's",
+    "train/a/Thumbs.db": b"of Windows",
+    "train/b/Desktop.ini": b"of Windows",
+    "train/__MACOSX/a/._0.png": b"a Mac's",
+    "train/.DS_Store": b"a Mac's",
+}
+CASES = {
+    "what systems put beside files": (tree("ab") | OTHERS, 4, None),
+    "one image of a class": (tree("ab", counts=(1, 1)), 2, None),
+    "names that differ in case": (tree(["Cat", "cat"]), 4, None),
+    "the same in another case in test": (
+        tree(["Cat", "b"], halves=("train",), counts=(1,))
+        | tree(["cat", "b"], halves=("test",), counts=(1,)),
+        0,
+        "train and .*test differ in class 'Cat'; give both the same class folders",
+    ),
+    "a class in train alone": (
+        tree("ab") | {"train/c/0.png": SHADES[0]},
+        0,
+        "differ in class 'c'; give both the same class folders",
+    ),
+    "a picture where classes are": (tree("ab") | {"train/loose.png": SHADES[0]}, 4, None),
+    "a folder among pictures": (
+        tree("ab") | {"train/a/more/0.png": SHADES[0]},
+        0,
+        "train/a/more is no picture but a folder",
+    ),
+    "grey among colour": (
+        tree("ab") | {"train/b/grey.png": packed(Image.new("L", (9, 7), 10), "PNG")},
+        5,
+        None,
+    ),
+    "half a picture": (
+        tree("ab") | {"train/b/half.jpg": SHADES[1][: len(SHADES[1]) // 2]},
+        0,
+        "train/b/half.jpg is not an image that can be read; mend or remove it",
+    ),
+    "two folders around it": (under("one/two", tree("ab")), 0, "no folder|cannot read folder"),
+    "an empty class": (
+        {"train/a/.keep": b"", "val/a/.keep": b""},
+        0,
+        "class folder .*a holds no images|holds no folder train",
+    ),
+}
+
+
+@pytest.mark.parametrize("packing", ["folder", "zip"])
+@pytest.mark.parametrize(("contents", "count", "says"), CASES.values(), ids=CASES)
+def test_odd_trees_come_out_right_or_are_explained(tmp_path, contents, count, says, packing):
+    pack = {"folder": write, "zip": lambda path, own: zipped(path.with_suffix(".zip"), own)}
+    root = pack[packing](tmp_path / "x", contents)
+    if says is not None:
+        refused("folder", root, says, size=8)
+        return
+    data = datasets.load("folder", root=root, size=8)
+    assert len(data.train) == count and len(data.train.classes) == 2
 
 
 def test_a_zip_that_is_no_tree_is_explained(tmp_path):
@@ -675,7 +758,7 @@ def test_where_images_cannot_be_kept_it_says_so_and_what_to_do(tmp_path, nette, 
     with monkeypatch.context() as patched:
         usage = shutil.disk_usage(tmp_path)._replace(free=10**5)
         patched.setattr(shutil, "disk_usage", lambda _: usage)
-        refused("imagenette", tmp_path, r"the decoded images \(983 kB\) .* only 100 kB are free")
+        refused("imagenette", tmp_path, r"the decoded images \(983 kB .* only 100 kB are free")
     assert names(nette) == [*HALVES]
     own = tmp_path / "own"
     own.mkdir()
@@ -718,12 +801,17 @@ def started_load(tmp_path, nette):
         process.join()
 
 
-def test_a_killed_run_leaves_nothing_that_the_next_does_not_delete(tmp_path, nette, started_load):
+def test_what_a_killed_run_had_decoded_is_not_decoded_again_and_nothing_is_left(
+    tmp_path, nette, started_load, decodings, monkeypatch
+):
+    monkeypatch.setattr(_decoded, "PART", 1)
     process = started_load()
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert any(name.startswith(".") for name in names(nette))
+    parts = nette / "imagenette-128px-train.images.parts"
+    assert len([name for name in names(parts) if not name.startswith(".")]) == 1
     require_right(datasets.load("imagenette", root=tmp_path), imagenette.CLASSES)
+    assert len(decodings) == 28
     assert names(nette) == [*(f"imagenette-128px-{h}.images" for h in ("test", "train")), *HALVES]
 
 

@@ -31,6 +31,8 @@ GIVEN = "give the official file"
 """What to do where a file that was given itself is another."""
 DEEPEST, LONGEST = 16, 1000
 """Parts and characters of a name in an archive."""
+OF_SYSTEMS = {"__macosx", "thumbs.db", "desktop.ini"}
+"""Names of what macOS and Windows put among files."""
 PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
 """The kinds of a plain file in a tar file."""
 
@@ -153,8 +155,8 @@ def inner(name: str) -> PurePosixPath:
 
 
 def hidden(name: PurePosixPath) -> bool:
-    """Whether a file is hidden, or what a Mac puts into archives besides the files."""
-    return name.parts[:1] == ("__MACOSX",) or any(part.startswith(".") for part in name.parts)
+    """Whether a file is hidden, or what a system puts beside a user's own files."""
+    return any(part.startswith(".") or part.lower() in OF_SYSTEMS for part in name.parts)
 
 
 @contextlib.contextmanager

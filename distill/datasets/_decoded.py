@@ -2,14 +2,15 @@
 
 The file lies beside the pictures and is known by their names, sizes and times (in a zip, sums):
 where any of these has changed they are decoded again. One class is in memory at a time. Several
-processes that want one file at once wait for the first; what a killed one leaves the next deletes.
+processes that want one file at once wait for the first. Of large files what a run had decoded that
+was broken off is not decoded again.
 """
 
 import contextlib
 import hashlib
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -22,13 +23,16 @@ from distill.datasets import _pictures
 from distill.datasets._tree import File, Folder, Zip
 from distill.images import About, Data, ImageSet
 from distill.mapped import MappedImages
-from distill.runtime import files, locks, ranks, reading
+from distill.runtime import files, locks, ranks, reading, slices
 from distill.runtime.cores import cores
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
+from distill.runtime.slices import Slices
 
 VERSION = 1
 """Raised when the same pictures come to give other pixels."""
+PART = 2**26
+"""Bytes of decoded images, about, after which they are kept if the rest is not to be had."""
 
 Tree = Folder | Zip
 
@@ -86,7 +90,8 @@ def _half(tree: Tree, about: About, half: Half, check: Callable[[], None]) -> Ma
     if images is not None:
         return images
     progress = ranks.progress()
-    _require_room(tree, count * math.prod(about.shape))
+    size, parted = count * math.prod(about.shape), len(_groups(about, half)) > 1
+    _require_room(tree, 2 * size - _size(_parts(path)) if parted else size)
     with locks.held(path, lambda: progress.say(f"waiting for another process to make {path}")):
         images = _kept(path, about, made_of)  # another process may have been quicker
         if images is None:
@@ -99,13 +104,25 @@ def _half(tree: Tree, about: About, half: Half, check: Callable[[], None]) -> Ma
 
 def _identity(about: About, half: Half) -> tuple[str, int]:
     """By what a file is known that is made of these pictures, and how many they are."""
-    sha256, count = hashlib.sha256(f"{VERSION}".encode()), 0
-    for label in range(len(about.classes)):
+    return _named_by(f"{VERSION}", half, range(len(about.classes)))
+
+
+def _named_by(first: str, half: Half, labels: Iterable[int]) -> tuple[str, int]:
+    """A digest of the names, sizes and times of the files of some classes, and their number."""
+    sha256, count = hashlib.sha256(first.encode()), 0
+    for label in labels:
         for file in half.files(label):
-            own = f"{label}\0{file.name}\0{file.size}\0{file.stamp}\n"
-            sha256.update(own.encode(errors="surrogateescape"))
             count += 1
+            line = f"{label}\0{file.name}\0{file.size}\0{file.stamp}\n"
+            sha256.update(line.encode(errors="surrogateescape"))
     return sha256.hexdigest(), count
+
+
+def _size(parts: Path) -> int:
+    """Bytes of what an earlier run left."""
+    if not parts.is_dir():
+        return 0
+    return sum(part.stat().st_size for part in parts.iterdir())
 
 
 def _kept(path: Path, about: About, made_of: str) -> MappedImages | None:
@@ -120,13 +137,59 @@ def _kept(path: Path, about: About, made_of: str) -> MappedImages | None:
 def _write(
     path: Path, tree: Tree, about: About, half: Half, made_of: str, progress: Progress
 ) -> None:
-    """Decode class by class into the file."""
+    """Decode class by class into the file; of a large one into parts, which are put together.
+
+    The parts stay where the work is broken off: by a damaged picture, or a kill.
+    """
+    groups, parts = _groups(about, half), _parts(path)
     with _pictures.no_warning_ignored(), ThreadPoolExecutor(cores()) as pool:
-        classes = (
-            (label, _images(tree, about, half.files(label), pool, progress))
-            for label in range(len(about.classes))
-        )
-        mapped.write(path, about, classes, made_of=made_of)
+
+        def decoded(labels: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+            own = ((label, half.files(label)) for label in labels)
+            return ((label, _images(tree, about, files, pool, progress)) for label, files in own)
+
+        if len(groups) == 1:
+            mapped.write(path, about, decoded(groups[0]), made_of=made_of)
+            return
+        whole = []
+        for labels in groups:
+            name, count = _named_by(f"{about.shape} {VERSION}", half, labels)
+            part = parts / name
+            if _known(part, labels):
+                progress.advance(count)
+            else:
+                slices.write(part, decoded(labels), shape=about.shape, facts={})
+            whole.append(Slices(part))
+    views = ((label, part.view(rows)) for part in whole for label, rows in part.rows.items())
+    mapped.write(path, about, views, made_of=made_of)
+    shutil.rmtree(parts, ignore_errors=True)
+
+
+def _groups(about: About, half: Half) -> list[list[int]]:
+    """The classes of each part: as few as have `PART` bytes together."""
+    groups, held = [[]], 0
+    for label in range(len(about.classes)):
+        if held >= PART:
+            groups.append([])
+            held = 0
+        groups[-1].append(label)
+        held += len(half.files(label)) * math.prod(about.shape)
+    return groups
+
+
+def _parts(path: Path) -> Path:
+    """The folder of the parts of a file, until it is whole."""
+    return path.with_name(f"{path.name}.parts")
+
+
+def _known(part: Path, labels: Sequence[int]) -> bool:
+    """Whether a part is there and whole."""
+    with contextlib.suppress(Mistake):
+        file = Slices(part)
+        for label in labels:
+            file.check(label, "a class")
+        return True
+    return False
 
 
 def _images(
@@ -158,7 +221,8 @@ def _require_room(tree: Tree, bytes: int) -> None:
         Mistake: they cannot.
     """
     folder = tree.beside
-    kept = f"the decoded images ({files.size(bytes)}) are kept beside the pictures, in {folder}"
+    room = f"{files.size(bytes)} until all are done"
+    kept = f"the decoded images ({room}) are kept beside the pictures, in {folder}"
     try:
         files.require_writable(folder)
     except Mistake as error:

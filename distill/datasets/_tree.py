@@ -134,7 +134,7 @@ class Folder:
         folder = self.path / name
         try:
             with os.scandir(folder) as entries:
-                shown = [entry for entry in entries if not entry.name.startswith(".")]
+                shown = [e for e in entries if not _archive.hidden(PurePosixPath(e.name))]
         except OSError as error:
             reading.require_lasting(folder, error)
             raise Mistake(
