@@ -2,8 +2,9 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.ticker import NullLocator
 
-from benchmarks.figures import in_order, lines
+from benchmarks.figures import BOUNDS, in_order, lines, palette
 
 
 def curves(frame: pd.DataFrame) -> plt.Figure:
@@ -40,3 +41,55 @@ def curves(frame: pd.DataFrame) -> plt.Figure:
         [known[b] for b in buffers], buffers, loc="outside lower center", ncols=min(len(buffers), 6)
     )
     return figure
+
+
+def by_memory(frame: pd.DataFrame) -> plt.Figure:
+    """Accuracy, and below it the difference to random images, by images a class and by bytes.
+
+    Args:
+        frame: a row a buffer and size: buffer, ipc, KB, and, each with its low and high (the 95 %
+            interval, drawn as a band), accuracy, images and bytes: the differences to as many
+            random images and to random images of as many bytes. Of naive and joint ipc is empty.
+    """
+    bound = frame["buffer"].map(lambda label: label.split()[0] in BOUNDS)
+    sized, buffers = frame[~bound], in_order(frame["buffer"][~bound])
+    figure, axes = plt.subplots(
+        2, 2, figsize=(10, 8), sharex="col", sharey="row", layout="constrained"
+    )
+    for column, (x, label, equal) in enumerate(
+        [("ipc", "images per class", "images"), ("KB", "memory (KB)", "bytes")]
+    ):
+        top, bottom = axes[:, column]
+        lines(top, sized, buffers, line="buffer", x=x, low="accuracy low")
+        _across(top, frame[bound])
+        ends = {f"{equal}{end}": f"accuracy{end}" for end in ("", " low", " high")}
+        known = sized.drop(columns=ends.values()).rename(columns=ends).dropna(subset=["accuracy"])
+        bottom.axhline(0, color="0.3", linewidth=1.2)
+        lines(bottom, known, buffers, line="buffer", x=x, low="accuracy low")
+        colours = known["buffer"].map(palette(buffers)).tolist()
+        bottom.vlines(known[x], known["accuracy low"], known["accuracy high"], colours, lw=1.2)
+        bottom.set(xlabel=label, title=f"minus random, as many {equal}")
+        _logarithmic(bottom, sized[x].astype(float).tolist())
+    axes[0][0].set_ylabel("final accuracy (%)")
+    axes[1][0].set_ylabel("difference (points)")
+    handles, names = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 6))
+    return figure
+
+
+def _across(axis: plt.Axes, bounds: pd.DataFrame) -> None:
+    """A line from side to side for each of what has no size."""
+    for row in bounds.to_dict("records"):
+        style = BOUNDS[row["buffer"].split()[0]]
+        axis.axhline(row["accuracy"], color="black", linestyle=style, label=row["buffer"])
+        if pd.notna(row["accuracy low"]):
+            axis.axhspan(row["accuracy low"], row["accuracy high"], color="black", alpha=0.08)
+
+
+def _logarithmic(axis: plt.Axes, values: list[float]) -> None:
+    """A logarithmic x axis with plain numbers at it."""
+    axis.set_xscale("log")
+    ticks = [n * 10.0**power for power in range(-2, 7) for n in (1, 2, 5)]
+    ticks = [tick for tick in ticks if 0.9 * min(values) <= tick <= 1.1 * max(values)]
+    axis.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
+    axis.xaxis.set_minor_locator(NullLocator())

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import beside, evidence
+from benchmarks import beside, evidence, opened
+from benchmarks.continual import memory
 from benchmarks.continual import rows as rows_of
 from benchmarks.continual.figures import curves
 from benchmarks.continual.rows import (
@@ -62,9 +63,10 @@ of that size hold in the end, from the first step on.
 
 
 def pages(records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Page]:
-    """A page for each protocol."""
+    """A page for each protocol, and for what was run at several sizes of the memory."""
     named = names_for_people(records, base)
-    return {name: _page(members, reported) for name, members in named.items()}
+    own = {name: _page(members, reported) for name, members in named.items()}
+    return own | memory.pages(records)
 
 
 def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
@@ -91,6 +93,7 @@ def _note(records: Sequence[Record], *, known: bool) -> str:
     """What the columns mean, and the rows that are no method's."""
     methods = {record.cell.making.method for record in records}
     own = "" if methods.isdisjoint(reference.NAMES) else REFERENCE_NOTE
+    own += opened.NOTE if opened.NAME in methods else ""
     return f"{NOTE}{own}{beside.NOTE if known else ''}"
 
 
@@ -128,7 +131,7 @@ def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]
             classes=classes(record),
         ),
         "KB": round(record.results.memory_bytes / 1024, 1),
-        "distill s": round(sum(s.seconds for s in record.sets) / making.sets, 1),
+        "distill s": opened.seconds(record),
         "train s": round(record.cost.seconds["train"], 1),
         "commit": record.commit,
     }
