@@ -151,7 +151,7 @@ def test_the_estimate_is_that_of_counted_operations(tmp_path):
     one = ready.judging
     _, forward = outlook.networks.size(one.rows[0].spec, (1, 8, 8), 10)
     each = forward * 10 * 3 * 3 / outlook.RATE + 3 * outlook.OVERHEAD  # images, epochs, passes
-    assert outlook.training(one) == pytest.approx(2 * 2 * 2 * each)  # rows, sets, networks
+    assert outlook.training(one) == pytest.approx(2 * 2 * each)  # sets, networks
     config = one.rows[0].plan.config
     _, own = outlook.networks.size(outlook.networks.parse(config.network), (1, 8, 8), 10)
     expected = own * (2 * config.real_batch + 4 * 3) / outlook.RATE + (2 + 4) * outlook.OVERHEAD
