@@ -1,4 +1,7 @@
-"""Make a synthetic set: python -m distill --method datadam --dataset cifar10 --ipc 1 --out FILE."""
+"""Make a synthetic set: python -m distill --method datadam --dataset cifar10 --ipc 1 --out FILE.
+
+`python -m distill import` takes others' sets in, `python -m distill export` gives ours out.
+"""
 
 if __name__ == "__main__":  # so that a signal meanwhile gets one line too
     from distill.runtime import early
@@ -7,6 +10,7 @@ if __name__ == "__main__":  # so that a signal meanwhile gets one line too
 
 import contextlib
 import dataclasses
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +26,11 @@ if TYPE_CHECKING:
     from distill.synthetic import SyntheticSet
 
 PROG = "python -m distill"
+VERBS = {
+    "import": "distill.interchange.importing",
+    "export": "distill.interchange.exporting",
+}
+"""What else can be done with a set, and the file that does it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +39,9 @@ class Distill:
 
     Flags of the method's own are written --method.NAME VALUE; `python -m distill --method datadam
     --help` lists them.
+
+    python -m distill import --help: take a set that others published.
+    python -m distill export --help: give a set to other programs.
     """
 
     method: choices.Method = "datadam"
@@ -59,7 +71,12 @@ class Distill:
 
 @ranks.led()
 def main(args: list[str]) -> None:
-    """Make the set that `args` describe and save it, unless its file is there."""
+    """Make the set that `args` describe and save it, unless its file is there; or do a verb."""
+    if args and args[0] in VERBS:
+        if ranks.world() > 1:
+            raise Mistake(f"{PROG} {args[0]} is done by one process; run it without torchrun")
+        importlib.import_module(VERBS[args[0]]).main(args[1:])
+        return
     command, flags = parse(Distill, args, prog=PROG)
     ready = prepare(command, flags)
 

@@ -9,7 +9,10 @@ from distill.runtime.flags import Among, Assumed, Within, chosen
 
 DEFAULT_DATASET = datasets.DEFAULT
 
+ENDING = ".safetensors"
+"""Of a set's file."""
 Method = chosen("How the set is made", package="distill.methods")
+MethodOrSet = chosen("How the set is made", package="distill.methods", file=ENDING)
 Dataset = chosen("Which images", package="distill.datasets")
 Preset = chosen("What the settings stand for", *presets.NAMES)
 Recipe = Annotated[

@@ -73,7 +73,7 @@ def require_room(folder: Path) -> list[Path]:
             ours = not path.is_symlink() and (path.is_dir() or _marked(path))
             if not ours and not name.startswith("."):
                 raise Mistake(
-                    f"--export {folder} holds {path.relative_to(folder)}, which is of no earlier "
+                    f"{folder} holds {path.relative_to(folder)}, which is of no earlier "
                     "export; name a folder that is empty or not there yet"
                 )
             if name in files and ours:
@@ -81,10 +81,23 @@ def require_room(folder: Path) -> list[Path]:
     return pictures
 
 
-def _marked(path: Path) -> bool:
+def require_ours(path: Path) -> None:
+    """Check that a file is not there, or that an earlier export wrote it.
+
+    Raises:
+        Mistake: it is a user's own.
+    """
+    if os.path.lexists(path) and (path.is_symlink() or not _marked(path, within=-1)):
+        raise Mistake(
+            f"{path} is of no earlier export; name a folder that is empty or not there yet"
+        )
+
+
+def _marked(path: Path, *, within: int = HEAD) -> bool:
+    """Whether the mark stands within so many bytes, or anywhere (-1)."""
     try:
         with path.open("rb") as file:
-            return MARK.encode() in file.read(HEAD)
+            return MARK.encode() in file.read(within)
     except OSError:
         return False
 

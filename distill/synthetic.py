@@ -192,12 +192,17 @@ class SyntheticSet(Dataset):
         export.write(*self.decoded(), self.classes, folder)
 
     def grid(self, path: Path) -> None:
-        """Write all stored images into one PNG, by class (`gallery.sheet`).
+        """Write `sheet` into a file.
 
         Raises:
             Mistake: the folder cannot be written to.
         """
-        write_atomically(path, export.png(gallery.sheet(self.images, self.labels, self.classes)))
+        write_atomically(path, self.sheet())
+
+    def sheet(self, *, mark: str | None = None) -> bytes:
+        """All stored images in one PNG, by class (`gallery.sheet`); the file says `mark`."""
+        drawn = gallery.sheet(self.images, self.labels, self.classes)
+        return export.png(drawn, mark=mark)
 
 
 def _require_types(made: Made) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import command as shared
+from benchmarks.opened import label, opened
 from distill import choices, presets
 from distill.runtime import ranks, registry
 from distill.runtime.flags import chosen, configure, differences, parse
@@ -47,7 +48,7 @@ class Classification:
     --method datadam --help` lists them.
     """
 
-    method: choices.Method = "datadam"
+    method: choices.MethodOrSet = "datadam"
     dataset: choices.Dataset = choices.DEFAULT_DATASET
     ipc: choices.Ipc = 1
     """Images per class."""
@@ -83,7 +84,7 @@ class Classification:
 @ranks.led()
 def main(args: list[str]) -> None:
     """Run what `args` ask for, write its records and show them beside the others."""
-    command, flags = parse(Classification, args, prog=PROG)
+    command, flags = opened(*parse(Classification, args, prog=PROG), args, prog=PROG)
     ready = prepare(command, flags)
 
     from benchmarks.classification import networks
@@ -170,7 +171,7 @@ def prepare(
     cores.require(command.workers, compute.device)
     rows = [
         Row(
-            shared.label(command.method, command.preset, differences(preset, config)),
+            label(flags, shared.label(command.method, command.preset, differences(preset, config))),
             Plan(command.method, config, command.ipc, command.seed),
             spec,
         )

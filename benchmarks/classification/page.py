@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import beside
+from benchmarks import beside, opened
 from benchmarks.classification import ablation, curve, networks
 from benchmarks.classification.rows import (
     MINUS,
@@ -88,7 +88,7 @@ def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]
             zca=bool(protocol.normalisation["zca"]),
         ),
         "KB": round(sum(s.bytes for s in record.sets) / len(record.sets) / 1024, 1),
-        "distill s": round(sum(s.seconds for s in record.sets) / len(record.sets), 1),
+        "distill s": opened.seconds(record),
         "train s": round(record.cost.seconds["train"], 1),
         "commit": record.commit,
     }

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from benchmarks import command as shared
+from benchmarks.opened import label, opened
 from distill import choices
 from distill.runtime import ranks, registry
 from distill.runtime.flags import Among, chosen, configure, differences, parse
@@ -36,6 +37,7 @@ Buffer = chosen(
     " a sample of the stream (reservoir)",
     *reference.NAMES,
     package="distill.methods",
+    file=choices.ENDING,
 )
 Logger = Annotated[str | None, Among(loggers.NAMES)]
 Judge = chosen("Which images judge; to choose settings, validation", *shared.JUDGES)
@@ -88,7 +90,7 @@ class Continual:
 @ranks.led()
 def main(args: list[str]) -> None:
     """Run what `args` ask for, write its record and show it beside the others."""
-    command, flags = parse(Continual, args, prog=PROG)
+    command, flags = opened(*parse(Continual, args, prog=PROG), args, prog=PROG)
     ready = prepare(command, flags)
 
     from benchmarks.provenance import provenance
@@ -192,8 +194,8 @@ def asked(command: Continual, flags: list[str], about: "About") -> tuple["Plan |
     module = registry.load("distill.methods", command.buffer, what="buffer")
     preset = module.preset(about, command.ipc, command.preset)
     config = configure(preset, flags, prog=PROG, command=Continual)
-    label = shared.label(command.buffer, command.preset, differences(preset, config))
-    return Plan(command.buffer, config, command.ipc, command.seed), label
+    usual = shared.label(command.buffer, command.preset, differences(preset, config))
+    return Plan(command.buffer, config, command.ipc, command.seed), label(flags, usual)
 
 
 def require_sets(config: Any, protocol: "Protocol") -> None:

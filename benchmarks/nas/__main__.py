@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import command as shared
 from benchmarks.nas.flags import Nas
+from benchmarks.opened import label, opened
 from distill.runtime import ranks, registry
 from distill.runtime.flags import configure, differences, parse
 from distill.runtime.mistake import Mistake, one_line, unknown
@@ -32,7 +33,7 @@ def main(args: list[str]) -> None:
     """Run what `args` ask for, write its record and show it beside the others."""
     with ranks.led():
         require_one_process()
-        command, flags = parse(Nas, args, prog=PROG)
+        command, flags = opened(*parse(Nas, args, prog=PROG), args, prog=PROG)
         ready = prepare(command, flags)
 
         from benchmarks.nas.run import run
@@ -144,7 +145,7 @@ def planned(command: Nas, flags: list[str], about: "About") -> tuple["Plan | Non
     if every is not None and changed.get("network") == every:
         changed["network"] = SPACE
     plan = Plan(method, config, command.ipc, derive(command.seed, "set", 0))
-    return plan, shared.label(method, command.preset, changed)
+    return plan, label(flags, shared.label(method, command.preset, changed))
 
 
 def spelled(flags: list[str], every: str) -> list[str]:

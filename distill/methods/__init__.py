@@ -15,3 +15,6 @@ A file holds
 
 `distill.plan.distill` calls it, through the store.
 """
+
+UNLISTED = {"set": "distill.stored"}
+"""What is loaded as methods are, and is none to choose: a set in a file, named by its path."""

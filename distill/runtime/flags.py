@@ -29,10 +29,15 @@ QUOTED = "; put a value with braces or spaces in quotation marks"
 
 
 class Among(NamedTuple):
-    """Of a flag's type: the names that it takes, those given and the files of `package`."""
+    """Of a flag's type: the names that it takes, those given and the files of `package`.
+
+    Attributes:
+        file: the ending of a user's files, which it takes too, as any file that is there.
+    """
 
     names: tuple[str, ...]
     package: str | None = None
+    file: str | None = None
 
     def check(self, flag: str, value: str) -> None:
         """Refuse another name.
@@ -41,6 +46,8 @@ class Among(NamedTuple):
             Mistake: it is not among them.
         """
         own = registry.names(self.package) if self.package else []
+        if self.file and (value.endswith(self.file) or os.path.isfile(value)):
+            return
         if value not in (*self.names, *own):
             raise unknown(flag.replace("-", " "), value, (*own, *self.names))
 
@@ -73,14 +80,16 @@ class Assumed(NamedTuple):
     value: Callable[[Any], Any]
 
 
-def chosen(help: str, *names: str, package: str | None = None) -> Any:
+def chosen(help: str, *names: str, package: str | None = None, file: str | None = None) -> Any:
     """An annotated string type for a flag that takes one of some names, listed in its help.
 
     Args:
         names: that are taken, beside those of the files in `package`.
+        file: the ending of a user's files, if those are taken too.
     """
     listed = ", ".join([*(registry.names(package) if package else []), *names])
-    return Annotated[str, tyro.conf.arg(help=f"{help}: {listed}."), Among(names, package)]
+    listed += f"; or FILE{file}, a set" if file else ""
+    return Annotated[str, tyro.conf.arg(help=f"{help}: {listed}."), Among(names, package, file)]
 
 
 def parse(command: type[T], args: list[str], *, prog: str) -> tuple[T, list[str]]:

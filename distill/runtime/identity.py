@@ -18,12 +18,12 @@ Facts = Mapping[str, Any]
 def changed(config: Any) -> dict[str, Any]:
     """The fields of a dataclass that differ from their defaults, by name; nested ones likewise.
 
-    A field without a default always counts.
+    A field without a default always counts; one that is not compared never does: where things lie.
     """
     own = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if value != _default(field):
+        if field.compare and value != _default(field):
             own[field.name] = value
     return plain(own)
 

@@ -34,10 +34,13 @@ def require(package: str, name: str, *, what: str | None = None) -> str:
 
 
 def load(package: str, name: str, *, what: str | None = None) -> ModuleType:
-    """The module `package.name`.
+    """The module `package.name`, or what `package.UNLISTED` has under that name.
 
     Raises:
         Mistake: no such file; the message lists the names there are.
     """
+    unlisted = getattr(importlib.import_module(package), "UNLISTED", {})
+    if name in unlisted:
+        return importlib.import_module(unlisted[name])
     require(package, name, what=what)
     return importlib.import_module(f"{package}.{name}")

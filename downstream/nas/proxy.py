@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from distill import presets, recipes
+from distill import presets, recipes, stored
 from distill.images import About, Data
 from distill.recipes import Recipe
 from distill.runtime import registry
@@ -77,6 +77,8 @@ def method_of(proxy: str, method: str | None) -> str | None:
     Raises:
         Mistake: no such proxy or method, or a method with another proxy than `distilled`.
     """
+    if proxy == stored.NAME:
+        return proxy
     if proxy not in names():
         raise unknown("proxy", proxy, names())
     if proxy == "distilled":
