@@ -179,9 +179,9 @@ def correlation(
         One set, one order, n networks. NaN where the correlation is not defined; a resample in
         which it is not (all equal) is left out.
     """
-    (ours,), theirs = _aligned([proxy], truth, top=top)
+    (ours,), theirs = aligned([proxy], truth, top=top)
     correlate = ranking.MEASURES[measure]
-    return _over_networks(lambda counts: correlate(ours, theirs, counts=counts), len(theirs))
+    return over_networks(lambda counts: correlate(ours, theirs, counts=counts), len(theirs))
 
 
 def paired_correlation(
@@ -197,9 +197,9 @@ def paired_correlation(
     Both over the same networks (those that all three know) and the same resamples; see
     `correlation`.
     """
-    (ours, others), theirs = _aligned([proxy, reference], truth, top=top)
+    (ours, others), theirs = aligned([proxy, reference], truth, top=top)
     correlate = ranking.MEASURES[measure]
-    return _over_networks(
+    return over_networks(
         lambda counts: (
             correlate(ours, theirs, counts=counts) - correlate(others, theirs, counts=counts)
         ),
@@ -207,7 +207,7 @@ def paired_correlation(
     )
 
 
-def _aligned(
+def aligned(
     proxies: Sequence[Sequence[float | None]], truth: Sequence[float | None], *, top: bool
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """The proxies and the truth over the networks that all of them know: arrays of [n]."""
@@ -220,7 +220,7 @@ def _aligned(
     return [values[known] for values in ranked], theirs[known]
 
 
-def _over_networks(measure: Callable[[np.ndarray], np.ndarray], count: int) -> Estimate:
+def over_networks(measure: Callable[[np.ndarray], np.ndarray], count: int) -> Estimate:
     """A measure that takes counts [R, n], on the n networks themselves and on resamples."""
     value = low = high = math.nan
     if count > 1:
@@ -229,6 +229,19 @@ def _over_networks(measure: Callable[[np.ndarray], np.ndarray], count: int) -> E
         if defined:
             low, high = np.percentile(defined, PERCENTILES)
     return Estimate(float(value), float(low), float(high), math.nan, 1, 1, count, count)
+
+
+def shares(measure: Callable[[np.ndarray], np.ndarray], count: int) -> list[Estimate]:
+    """As `over_networks`, of several shares that cannot be below 0: from counts [R, n] to [R, A].
+
+    A network drawn twice makes what is chance look like more, so that resamples lie too high: they
+    are moved by as much as their mean lies above the value.
+    """
+    value, *resampled = measure(np.vstack([np.ones(count), _counts(count)]))
+    low, high = np.nanpercentile(resampled, PERCENTILES, axis=0)
+    above = np.nanmean(resampled, axis=0) - value
+    ends = zip(value, np.maximum(low - above, 0), np.maximum(high - above, 0), strict=True)
+    return [Estimate(*map(float, own), math.nan, 1, 1, count, count) for own in ends]
 
 
 def verdict(measured: Estimate, published: float, *, margin: float) -> str:

@@ -8,11 +8,15 @@ from matplotlib.collections import PathCollection
 
 from benchmarks import evidence, reported
 from benchmarks.nas import facts, figures, rows
+from benchmarks.nas.importance import EXPLAINED
 from benchmarks.nas.page import pages
 from benchmarks.record import Record, read_one
 from benchmarks.schema import Cost, Dataset, Hardware, Making, Provenance, SetUsed
+from distill.architectures.convnet import NORMS
+from distill.networks import parse
 from distill.recipes import Recipe
 from downstream.nas import space
+from downstream.nas.proxy import UNTRAINED
 
 NAMES = [str(spec) for spec in space.every("laptop")[::18]]
 TRUTH = [float(place) for place in range(40)]
@@ -23,7 +27,7 @@ def record(
     proxy, scores, *, label=None, ipc=50, seed=0, steps=80, dataset="cifar10", trials=None, **truth
 ):
     """A record of `proxy`; ipc None: it has no images of its own."""
-    free = proxy in ("parameters", "flops")
+    free = proxy in UNTRAINED
     made = ipc is not None and not free and proxy not in ("whole", "early-stopping")
     making = Making(method=proxy, version=1, config={}, ipc=ipc or 1, seed=seed, sets=1)
     known = TRUTH if trials is None else [t if t > 34 else None for t in TRUTH]
@@ -162,7 +166,8 @@ def test_the_ground_truth_is_not_compared_with_itself_but_with_another_seed(page
         row(page.tables[0], f"whole {what}") for what in ("(ground truth)", "seed=1 (ceiling)")
     )
     assert itself["Spearman, all"] == "–" and ceiling["Spearman, all"].startswith("1.00 [")
-    for drawing in page.drawings.values():
+    others = (own for end, own in page.drawings.items() if end != "-importance")
+    for drawing in others:
         assert "whole (ground truth)" not in set(drawing.frame["proxy"])
         assert "whole seed=1 (ceiling)" in set(drawing.frame["proxy"])
     assert row(page.tables[1], "whole seed=1 (ceiling)")["regret"] == 1.0
@@ -246,6 +251,36 @@ def test_the_readme_shows_the_main_columns(page):
     ]
 
 
+def test_a_network_whose_score_is_not_finite_is_ranked_last_and_never_dropped(published):
+    scores = [-1e9 + t for t in TRUTH]
+    known = record("synflow", [None, *scores[1:]])
+    last = record("synflow", [-2e9, *scores[1:]])
+    assert rows.scores_of(known)[0] == min(scores[1:]) - 1
+    shown = [rows.row_of(own, [own], published) for own in (known, last)]
+    assert shown[0]["Spearman, all"] == shown[1]["Spearman, all"] and shown[0]["n"] == 40
+    assert shown[0]["failed"] == 1
+    trained = record("random", [None, *scores[1:]])
+    assert rows.scores_of(trained)[0] is None
+    assert rows.row_of(trained, [trained], published)["n"] == 39
+
+
+def test_the_tables_of_axes_say_what_decides_and_what_a_proxy_misjudges(published):
+    """The truth goes by the norm alone, one proxy too, another turns it round."""
+    order = {norm: float(place) for place, norm in enumerate(NORMS)}
+    truth = [order[parse(name).norm] for name in NAMES]
+    own = [record("whole", truth), record("random", truth), record("dm", [-t for t in truth])]
+    own = [dataclasses.replace(r, results=dataclasses.replace(r.results, truth=truth)) for r in own]
+    (page,) = pages(own, published).values()
+    decided, misjudged = page.tables[-2:]
+    assert row(decided, "whole (ground truth)").index[0] == "norm"
+    assert row(decided, "dm ipc=50")["norm"] == "100 [100, 100]"
+    assert row(decided, "accuracy on the whole dataset")["norm"] == "100 [100, 100]"
+    assert row(misjudged, "random ipc=50")["norm"] == "0.00 [0.00, 0.00]"
+    assert row(misjudged, "dm ipc=50")["norm"] == "2.00 [2.00, 2.00]"
+    assert "whole (ground truth)" not in set(misjudged.frame["proxy"])
+    assert "Each axis decides" in page.note
+
+
 # ------------------------------------------------------------------ figures
 
 
@@ -288,3 +323,18 @@ def test_the_growth_figure_shows_each_look(page):
     assert lines.keys() == set(frame["proxy"])
     # The first look gives all networks one accuracy: nothing to correlate.
     assert lines["datadam ipc=50"].get_xydata().tolist() == [[80.0, -1.0]]
+
+
+def test_the_importance_figure_shows_each_share_and_the_truth_as_a_line(page):
+    frame = page.drawings["-importance"].frame
+    figure = figures.importance(frame)
+    axes = list(frame["axis"].unique())
+    assert axes == ["depth", "width", "norm"] and len(figure.axes) == 6
+    truth = frame[frame["truth"]].set_index("axis")
+    for axis, panel in zip(axes, figure.axes, strict=False):
+        own = frame[(frame["axis"] == axis) & ~frame["truth"] & (frame["measure"] == EXPLAINED)]
+        points = [bar.lines[0].get_xydata()[0][0] for bar in panel.containers]
+        assert sorted(points) == sorted(own["value"])
+        line = panel.lines[-1].get_xdata()
+        assert list(line) == [truth.loc[axis, "value"]] * 2 and panel.get_title() == axis
+    assert (frame["low"] <= frame["high"]).all() and (frame["low"] >= 0).all()

@@ -81,3 +81,24 @@ def test_growth_has_a_point_a_look_and_leaves_out_broken_trials():
     assert ranking.growth(looks, [3.0, 2.0, 1.0, 9.0]) == [(2, -1.0), (4, 1.0)]
     assert ranking.growth(looks, [3.0, None, 1.0, 9.0]) == [(2, -1.0), (4, 1.0)]
     assert ranking.growth([[], []], [1.0, 2.0]) == []
+
+
+def test_the_share_of_an_axis_against_hand_computed_cases():
+    """Ranks 1 to 4 less 2.5, of squares 5: between halves 4, neighbours 1, three and one 3."""
+    values, once = np.array([10.0, 20.0, 30.0, 400.0]), np.ones((1, 4))
+    levels = np.array([[0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]])
+    shares = ranking.explained(values, levels, counts=once)
+    assert shares[0] == pytest.approx([4 / 5, 1 / 5, 3 / 5, 0])
+    alone = ranking.explained_values(np.array([1.0, 1.0, 1.0, 5.0]), levels, counts=once)
+    assert alone[0] == pytest.approx([4 / 12, 4 / 12, 1, 0])
+    turned = ranking.lost(-values, values, levels, counts=once)
+    assert turned[0] == pytest.approx([2 * 4 / 5, 2 * 1 / 5, 2 * 3 / 5, 0])
+    assert ranking.lost(values, values**3, levels, counts=once)[0] == pytest.approx([0] * 4)
+    assert np.isnan(ranking.explained(np.ones(4), levels, counts=once)).all()
+
+
+def test_the_share_in_a_resample_is_that_of_the_networks_drawn():
+    values, counts = np.array([3.0, 1.0, 2.0, 7.0]), np.array([[2.0, 0.0, 1.0, 2.0]])
+    drawn, levels = [0, 0, 2, 3, 3], np.array([[0, 0, 1, 1]])
+    whole = ranking.explained(values[drawn], levels[:, drawn], counts=np.ones((1, 5)))
+    assert ranking.explained(values, levels, counts=counts) == pytest.approx(whole)

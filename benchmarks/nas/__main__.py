@@ -80,7 +80,7 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
         recipe=command.recipe,
         epochs=command.epochs,
     )
-    require_strategy(command, len(comparison.space))
+    require_strategy(command, comparison.space.total)
     engine = checked_engine(command)
     data, compute = shared.load(command)
     comparison = comparison.of_classes(len(data.train.classes))

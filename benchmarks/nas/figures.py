@@ -5,6 +5,7 @@ import pandas as pd
 import seaborn as sns
 
 from benchmarks.figures import in_order, palette
+from benchmarks.nas.importance import SHOWN
 from distill.architectures.convnet import NORMS, POOLINGS
 
 
@@ -40,20 +41,25 @@ def correlation(frame: pd.DataFrame) -> plt.Figure:
 
 
 def scatter(frame: pd.DataFrame) -> plt.Figure:
-    """Accuracy on the whole dataset against accuracy on the proxy, coloured by the norm.
+    """Accuracy on the whole dataset against accuracy on the proxy, coloured by an axis.
 
     Args:
-        frame: a row a proxy and network: proxy, accuracy, truth, norm, pooling.
+        frame: a row a proxy and network: proxy, accuracy, truth, and its options on one axis or
+            two, which tell the colour and the marker.
     """
-    labels = in_order(frame["proxy"])
+    labels, shown = in_order(frame["proxy"]), frame.columns[4:]
+    known = {"norm": NORMS, "pooling": list(POOLINGS)}
+    orders = [
+        sorted(set(frame[axis]), key=known[axis].index if axis in known else str) for axis in shown
+    ]
     grid = sns.relplot(
         frame,
         x="accuracy",
         y="truth",
-        hue="norm",
-        hue_order=[norm for norm in NORMS if norm in set(frame["norm"])],
-        style="pooling",
-        style_order=[pooling for pooling in POOLINGS if pooling in set(frame["pooling"])],
+        hue=shown[0],
+        hue_order=orders[0],
+        style=shown[-1],
+        style_order=orders[-1],
         col="proxy",
         col_order=labels,
         col_wrap=min(len(labels), 3),
@@ -86,4 +92,43 @@ def growth(frame: pd.DataFrame) -> plt.Figure:
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda steps, place: f"{steps:g}")
     figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+    return figure
+
+
+def importance(frame: pd.DataFrame) -> plt.Figure:
+    """How much each axis decides, of the truth (the line, its interval the band) and of proxies.
+
+    Below it, where a proxy loses its correlation.
+
+    Args:
+        frame: of `benchmarks.nas.importance.frame`.
+    """
+    shown = list(frame["axis"].unique())[:SHOWN]
+    measures, proxies = list(frame["measure"].unique()), in_order(frame["proxy"][~frame["truth"]])
+    colours = palette(proxies)
+    size = (1.6 + 2.1 * len(shown), len(measures) * (1.1 + 0.27 * len(proxies)))
+    figure, panels = plt.subplots(
+        len(measures), len(shown), figsize=size, sharey=True, sharex="row", squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for measure, row in zip(measures, panels, strict=True):
+        for axis, panel in zip(shown, row, strict=True):
+            part = frame[(frame["measure"] == measure) & (frame["axis"] == axis)]
+            for own in part[~part["truth"]].itertuples():
+                span = [[max(0, own.value - own.low)], [max(0, own.high - own.value)]]
+                style = {"fmt": "o", "color": colours[own.proxy], "capsize": 3, "markersize": 5}
+                panel.errorbar([own.value], [own.proxy], xerr=span, **style)
+            for own in part[part["truth"]].itertuples():
+                panel.axvline(own.value, color="black", linewidth=1.2)
+                panel.axvspan(own.low, own.high, color="black", alpha=0.15, linewidth=0)
+            panel.locator_params(axis="x", nbins=4)
+            panel.margins(y=0.08)
+        most = frame["high"][frame["measure"] == measure].max()
+        row[0].set_xlim(-0.04 * most, 1.04 * most)
+        row[len(shown) // 2].set_xlabel(measure)
+    for axis, panel in zip(shown, panels[0], strict=True):
+        panel.set_title(axis)
+    panels[0][0].invert_yaxis()
+    line = plt.Line2D([], [], color="black")
+    figure.legend([line], ["the whole dataset"], loc="outside lower left", fontsize=9)
     return figure

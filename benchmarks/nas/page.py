@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.evidence import Estimate
-from benchmarks.nas import figures
+from benchmarks.nas import figures, importance
 from benchmarks.nas.rows import (
     COLUMNS,
     MINUS,
@@ -15,6 +15,7 @@ from benchmarks.nas.rows import (
     growth_frame,
     is_truth,
     norm_frame,
+    of_convnets,
     ordered,
     row_labels,
     row_of,
@@ -45,11 +46,12 @@ else the most images) over the same networks and resamples, bold where its inter
 only then does one rank better. Every row is one set and one seed of the trainings: no interval says
 how another set would do. Trials on a proxy share no weights and mini-batches with the ground truth,
 and the same ones with each other. whole with another seed is the ceiling: the whole dataset against
-itself. parameters and flops train nothing: the larger network is ranked higher. top-1: accuracy (%)
-on the whole dataset of the network that the proxy ranks first; top-5: mean of its first five;
-regret: best there is minus top-1. steps: of a trial. images, KB: what the proxy stores. minutes:
-all trials one after the other. failed: trials without a result, which are left out. commit: of the
-code; + marks uncommitted changes.
+itself. parameters and flops compute nothing: the larger network is ranked higher. synflow and
+jacob_cov score random weights, drawn once; a network whose score is not finite is ranked last.
+top-1: accuracy (%) on the whole dataset of the network that the proxy ranks first; top-5: mean of
+its first five; regret: best there is minus top-1. steps: of a trial. images, KB: what the proxy
+stores. minutes: all trials one after the other. failed: trials without a result, which are left
+out, but for those scores. commit: of the code; + marks uncommitted changes.
 """
 REPORTED_NOTE = """\
 reported: the published figure of the method at so many images a class, at another scale: 720
@@ -104,34 +106,39 @@ def _ranking(records: Sequence[Record], published: Sequence[Reported]) -> Page:
     chosen = [c for c in texts if c not in own]
     tables = [first, Table(texts[chosen], keys, "What each would choose, and what it costs:")]
     compared = [record for record in records if not is_truth(record)]
-    if compared:
+    if any(map(of_convnets, compared)):
         norms = [c.key for c in compared]
         tables.append(Table(norm_frame(compared), norms, "Spearman among networks of one norm:"))
+    decided = importance.frame(records)
+    tables += importance.tables(records, decided)
     summary = [*ranked, "top-1", "regret", "images", "minutes"]
     title = _title(records[0])
     return Page(
         title,
         tables,
-        f"{NOTE}{REPORTED_NOTE}" if known else NOTE,
+        "".join([NOTE, REPORTED_NOTE * known, importance.NOTE * (not decided.empty)]),
         pd.DataFrame([_numbers(row) for row in rows]).astype(WHOLE),
         [Table(texts[["proxy", *summary]], keys)],
-        _drawings(compared, rows, title),
+        _drawings(compared, rows, decided, title),
         made_with(records),
     )
 
 
 def _empty(column: str, texts: pd.DataFrame) -> bool:
     """A column of published figures or differences that says nothing on this page."""
-    optional = column.endswith(("reported", "verdict", MINUS))
+    optional = column.endswith(("reported", "verdict", MINUS, "without batch norm"))
     return optional and bool(texts[column].isin([None, "–"]).all())
 
 
-def _drawings(compared: Sequence[Record], rows: Sequence[dict], title: str) -> dict[str, Drawing]:
+def _drawings(
+    compared: Sequence[Record], rows: Sequence[dict], decided: pd.DataFrame, title: str
+) -> dict[str, Drawing]:
     """The figures of the proxies, the ground truth itself left out."""
     frames = {
         "-correlation": (figures.correlation, correlation_frame(rows)),
-        "-scatter": (figures.scatter, scatter_frame(compared)),
+        "-scatter": (figures.scatter, scatter_frame(compared, decided["axis"].unique())),
         "-growth": (figures.growth, growth_frame(compared)),
+        "-importance": (figures.importance, decided),
     }
     return {end: Drawing(draw, frame, title) for end, (draw, frame) in frames.items() if len(frame)}
 

@@ -15,7 +15,9 @@ from benchmarks.reported import Reported
 from distill.architectures.convnet import NORMS
 from distill.networks import parse
 from downstream.nas import ranking, zero
+from downstream.nas.own import axes_of
 from downstream.nas.proxy import UNTRAINED
+from downstream.nas.space import WIDTHS
 
 REFERENCE = "random"
 """The proxy that the others are compared with."""
@@ -95,6 +97,11 @@ def ordered(records: Sequence[Record]) -> list[Record]:
     return sorted(records, key=lambda r: places[named[r.key]])
 
 
+def of_convnets(record: Record) -> bool:
+    """Whether its space is one of ours, whose axes are known."""
+    return record.protocol.space in WIDTHS
+
+
 def scores_of(record: Record) -> list[float | None]:
     """What ranks the networks; a network to which a score is not finite stands below all others."""
     scores = record.results.scores
@@ -122,7 +129,7 @@ def row_of(
                 scores, scores_of(other), truth, top=top
             )
         row |= _published(record, row[name], metric, name, published)
-    if not is_truth(record):
+    if not is_truth(record) and of_convnets(record):
         row["without batch norm"] = _among(record, [norm for norm in NORMS if norm != "batch"])
     row["n"] = sum(None not in pair for pair in zip(scores, truth, strict=True))
     top = row["Spearman, top 20 %"]
@@ -215,17 +222,21 @@ def correlation_frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(points, columns=columns)
 
 
-def scatter_frame(records: Sequence[Record]) -> pd.DataFrame:
-    """A row a proxy that is trained on and network: accuracy on both, norm and pooling."""
+def scatter_frame(records: Sequence[Record], axes: Sequence[str]) -> pd.DataFrame:
+    """A row a proxy that is trained on and network: accuracy on both, and what it is on two axes.
+
+    Norm and pooling of ConvNets; of a user's own space the first two of `axes`, or of all.
+    """
     named, points = row_labels(records), []
+    usual = (list(axes) or list(axes_of(records[0].results.names[0]))) if records else []
+    shown = ["norm", "pooling"] if all(map(of_convnets, records)) else usual[:2]
     for record in records:
         results = record.results
         for name, score, truth in zip(results.names, results.scores, results.truth, strict=True):
             if record.cell.proxy not in UNTRAINED and None not in (score, truth):
-                spec = parse(name)
-                points.append((named[record.key], name, score, truth, spec.norm, spec.pooling))
-    columns = ["proxy", "network", "accuracy", "truth", "norm", "pooling"]
-    return pd.DataFrame(points, columns=columns)
+                own = axes_of(name)
+                points.append((named[record.key], name, score, truth, *(own[a] for a in shown)))
+    return pd.DataFrame(points, columns=["proxy", "network", "accuracy", "truth", *shown])
 
 
 def growth_frame(records: Sequence[Record]) -> pd.DataFrame:

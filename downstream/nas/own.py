@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
+from distill.networks import parse
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
 from downstream.nas.source import Source, explained, model_space, seeded
@@ -97,14 +99,16 @@ class Own(Space):
     def _options(self) -> Mapping[str, Mapping[str, Any]]:
         return _options(self)
 
-    def __len__(self) -> int:
+    @property
+    def total(self) -> int:
+        """The product of the numbers of options."""
         return math.prod(map(len, self._options.values()))
 
     def sample(self, count: int) -> list[Spec]:
         """The first `count` of one fixed shuffle of all points."""
         stream = generator(0, "nas sample", self.source.digest)
         options = [[(label, text) for text in texts] for label, texts in self._options.items()]
-        if len(self) <= LISTED:
+        if self.total <= LISTED:
             every = list(itertools.product(*options))
             return [Spec(every[i]) for i in torch.randperm(len(every), generator=stream)[:count]]
         drawn: dict[Spec, None] = {}
@@ -162,6 +166,14 @@ def choices_in(name: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in name.split(","))
 
 
+@functools.lru_cache(maxsize=10_000)
+def axes_of(name: str) -> Mapping[str, str]:
+    """The options chosen by axis, from the name of a network of any space; nothing is executed."""
+    if "=" in name:
+        return choices_in(name)
+    return {axis: str(option) for axis, option in dataclasses.asdict(parse(name)).items()}
+
+
 # ------------------------------------------------------------------ the user's class
 
 
@@ -213,6 +225,8 @@ def _size(space: Own, spec: Spec) -> tuple[int, int]:
     network, images = space.build(spec), torch.zeros(2, *space.shape)
     with explained(space.source, f"{spec} cannot be built for images of {_pixels(space)}"):
         network.draw(generator(0))
+        if not list(network.parameters()) or any(map(is_lazy, network.parameters())):
+            raise TypeError("it has no weights, or lazy layers without a number of channels")
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             logits = network.eval()(images)
     wanted = (2, space.classes)

@@ -143,7 +143,7 @@ def preset(
     on_proxy = dataclasses.replace(truth, epochs=200 if paper else 40 if about.small else 50)
     if recipe is not None:
         on_proxy = recipes.named(recipe, about)
-    most = len(networks_of)
+    most = networks_of.total
     usual_count = "all" if paper else str(min(64, most))
     return Comparison(
         space=networks_of,

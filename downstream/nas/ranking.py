@@ -65,6 +65,73 @@ MEASURES = {"spearman": spearman_resampled, "kendall": kendall_resampled}
 """The rank correlations by name, each over resamples."""
 
 
+def explained(values: np.ndarray, levels: np.ndarray, *, counts: np.ndarray) -> np.ndarray:
+    """Eta squared: the share of the variance of n networks' ranks that each axis explains alone.
+
+    Between the options of the axis, sum(n_l * mean_l**2) over the sum of all squares, of ranks less
+    their mean. In a full grid the shares of all axes add up to 1 at most; the rest is what axes
+    explain together, and chance. An axis of L options that decides nothing gets about
+    (L - 1) / (n - 1).
+
+    Args:
+        values: [n], what ranks the networks. levels: [A, n], a number for each option of an axis.
+        counts: [R, n], how often each network stands in each resample.
+
+    Returns:
+        [R, A], from 0 to 1; NaN where the ranking is constant.
+    """
+    counts = np.asarray(counts, dtype=float)
+    return _between(_standard_ranks(values, counts), levels, counts)
+
+
+def explained_values(values: np.ndarray, levels: np.ndarray, *, counts: np.ndarray) -> np.ndarray:
+    """As `explained`, of the values themselves."""
+    counts = np.asarray(counts, dtype=float)
+    mean = (counts * values).sum(1, keepdims=True) / counts.sum(1, keepdims=True)
+    return _between(_standard(values - mean, counts), levels, counts)
+
+
+def lost(
+    first: np.ndarray, second: np.ndarray, levels: np.ndarray, *, counts: np.ndarray
+) -> np.ndarray:
+    """How much of 1 - Spearman is lost by misjudging the options of each axis.
+
+    With ranks of mean 0 and sum of squares 1, the sum of the squared differences is
+    2 * (1 - Spearman): half of what the axis explains of it, as `explained` does of ranks. It is 0
+    where both rank the options alike and give them as much weight.
+
+    Args:
+        first, second: [n], what ranks the networks. levels, counts: as of `explained`.
+
+    Returns:
+        [R, A]; NaN where either ranking is constant.
+    """
+    counts = np.asarray(counts, dtype=float)
+    difference = _standard_ranks(first, counts) - _standard_ranks(second, counts)
+    return _between(difference, levels, counts) / 2
+
+
+def _standard_ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Ranks [R, n] of weighted mean 0 and weighted sum of squares 1; NaN where all are equal."""
+    return _standard(_centred_ranks(values, counts), counts)
+
+
+def _standard(deviations: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Deviations [R, n] of weighted mean 0, scaled to a sum of squares of 1."""
+    squares = (counts * deviations**2).sum(1)
+    return deviations / np.sqrt(np.where(squares > 0, squares, math.nan))[:, None]
+
+
+def _between(deviations: np.ndarray, levels: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sums of squares [R, A] between the options, of deviations [R, n] of weighted mean 0."""
+    totals = []
+    for own in levels:
+        options = (own[:, None] == np.unique(own)).astype(float)
+        sums, sizes = (counts * deviations) @ options, counts @ options
+        totals.append((sums**2 / np.maximum(sizes, 1)).sum(1))
+    return np.stack(totals, axis=1)
+
+
 def _floats(values: np.ndarray) -> np.ndarray:
     return np.asarray(values, dtype=float)
 

@@ -116,7 +116,7 @@ class Trials:
 
     def announce(self, search: Search) -> None:
         """Say on stderr what is to be trained and about how long it takes."""
-        networks = search.networks or self.space.sample(min(search.budget, len(self.space)))
+        networks = search.networks or self.space.sample(min(search.budget, self.space.total))
         left = [spec for spec in networks if not self.ledger.finished(str(spec))]
         line = f"{self.what}: {len(left)} networks to train, {self.job.steps} steps each"
         if left:

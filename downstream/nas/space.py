@@ -32,8 +32,9 @@ class Space(Protocol):
     def axes(self) -> Mapping[str, Sequence[Any]]:
         """What may be chosen, by axis."""
 
-    def __len__(self) -> int:
-        """How many networks there are."""
+    @property
+    def total(self) -> int:
+        """How many networks there are; more than `len` can say, perhaps."""
 
     def sample(self, count: int) -> list[Any]:
         """The first `count` of one fixed shuffle: a smaller sample is part of a larger.
@@ -104,7 +105,9 @@ class ConvNets(Space):
         """The fields of a ConvNet's `Spec`."""
         return axes(self.name)
 
-    def __len__(self) -> int:
+    @property
+    def total(self) -> int:
+        """720."""
         return len(every(self.name))
 
     def sample(self, count: int) -> list[Spec]:
