@@ -20,8 +20,9 @@ from distill.runtime.mistake import Mistake, one_line, unknown
 
 if TYPE_CHECKING:
     from benchmarks.nas.run import Ready
-    from distill.images import About
+    from distill.images import About, Data
     from distill.plan import Plan
+    from distill.runtime.compute import Compute
     from downstream.nas.search import Engine
 
 PROG = "python -m benchmarks.nas"
@@ -64,10 +65,7 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
     """
     from benchmarks.nas import truth
     from benchmarks.nas.run import Ready
-    from distill import disk
-    from distill.beforehand import Source
     from distill.runtime import cores
-    from distill.runtime.progress import Progress
     from downstream.nas import proxy
 
     about = shared.about(command)
@@ -83,12 +81,10 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
     require_strategy(command, comparison.space.total)
     engine = checked_engine(command)
     data, compute = shared.load(command)
-    comparison = comparison.of_classes(len(data.train.classes))
-    comparison.require(command.trials, Progress(sys.stderr))
+    comparison = comparison.checked(len(data.train.classes), trials=command.trials)
     cores.require(command.workers, compute.device)
     if plan is not None:
-        source = Source(data.train, compute, command.out / "sets")
-        disk.require(command.out, [(plan, data.train.present)], source)
+        require_room(command, plan, data, compute)
     settings = proxy.whole_settings(
         data,
         dataset=command.dataset,
@@ -110,6 +106,19 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
         truth=settings,
         known=truth.known(settings, command.truth, shared.record_folders(command.out)),
     )
+
+
+def require_room(command: Nas, plan: "Plan", data: "Data", compute: "Compute") -> None:
+    """Check that there is room for the proxy's images.
+
+    Raises:
+        Mistake: there is not.
+    """
+    from distill import disk
+    from distill.beforehand import Source
+
+    source = Source(data.train, compute, command.out / "sets")
+    disk.require(command.out, [(plan, data.train.present)], source)
 
 
 def planned(command: Nas, flags: list[str], about: "About") -> tuple["Plan | None", str]:

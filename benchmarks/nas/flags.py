@@ -38,7 +38,7 @@ class Nas:
     strategy: str = "grid"
     """grid ranks the sample; random, evolution and tpe search the space with --trials trials."""
     trials: int | None = None
-    """How many networks a search tries; 40 if not given."""
+    """How many networks a search tries; 40, or all of a smaller space, if not given."""
     engine: str = "in-process"
     """in-process (on as many processes as pay), or service (NNI's training service)."""
     engine_config: Path | None = None

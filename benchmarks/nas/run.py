@@ -102,7 +102,7 @@ def _search(ready: Ready) -> Search:
     return Search(
         strategy=command.strategy,
         networks=comparison.space.sample(comparison.networks) if grid else [],
-        budget=comparison.networks if grid else command.trials or 40,
+        budget=comparison.networks if grid else command.trials or min(40, comparison.space.total),
         seed=command.seed,
     )
 

@@ -1,6 +1,7 @@
 """What architectures are ranked on, and how they are trained there."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 from distill import presets, recipes, stored
@@ -45,25 +46,25 @@ class Comparison:
     truth: Recipe
     recipe: Recipe
 
-    def of_classes(self, classes: int) -> "Comparison":
-        """The same for images of so many classes, which those of a user's folder say."""
-        return dataclasses.replace(self, space=dataclasses.replace(self.space, classes=classes))
+    def checked(self, classes: int, *, trials: int | None) -> "Comparison":
+        """The same for images of so many classes, which those of a user's folder say.
 
-    def require(self, trials: int | None, progress: Progress) -> None:
-        """Check that a user's own networks can be built and trained: all of a list.
+        A user's own networks are built, and passed there and back once: all of a list.
 
         Args:
             trials: of a search, of which it is not known what it will try: as many are looked at.
 
         Raises:
-            Mistake: one cannot, and why.
+            Mistake: one cannot be built or trained, and why.
         """
-        if isinstance(self.space, Own):
-            networks = self.space.sample(trials or self.networks)
+        space = dataclasses.replace(self.space, classes=classes)
+        if isinstance(space, Own):
+            networks, progress = space.sample(trials or self.networks), Progress(sys.stderr)
             progress.start("networks looked at", len(networks))
             for spec in networks:
-                self.space.size(spec)
+                space.size(spec)
                 progress.advance(note=str(spec))
+        return dataclasses.replace(self, space=space)
 
 
 def names() -> list[str]:
