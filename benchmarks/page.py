@@ -162,10 +162,11 @@ def names_for_people(
     """Records by the name of their page, `base(record)`; no page mixes protocols.
 
     Where several protocols have one base name, the one that was run first keeps it, so that a new
-    one renames no page; the names of the others also say in which fields they differ from it.
+    one renames no page (of those of one second the first that is given); the names of the others
+    also say in which fields they differ from it.
     """
     grouped: dict[str, dict[str, list[Record]]] = {}
-    for record in sorted(records, key=lambda r: (r.provenance.date, r.name)):
+    for record in sorted(records, key=lambda r: r.provenance.date):
         protocols = grouped.setdefault(base(record), {})
         protocols.setdefault(record.protocol_key, []).append(record)
     named: dict[str, list[Record]] = {}

@@ -41,7 +41,9 @@ how another set would do. distill s: wall clock to make one set; train s: of all
 
 def pages(records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Page]:
     """A page for each protocol, others by epochs and by networks, and one for each ablation."""
-    named = names_for_people(records, base)
+    # Of several networks of one command, a ConvNet keeps the plain name.
+    usual = sorted(records, key=lambda r: (not r.protocol.network.startswith("convnet"), r.name))
+    named = names_for_people(usual, base)
     own = {name: _page(members, reported) for name, members in named.items()}
     others = curve.pages(records) | networks.pages(records, reported)
     return own | others | ablation.pages(records)
