@@ -10,7 +10,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from distill.networks import Spec, build, initialise
 from distill.pieces import AT_ONCE, TOGETHER, fitting
-from distill.runtime.compute import Compute
 from distill.runtime.seeding import generator
 from distill.stack import Stack, groups, stack
 
@@ -33,16 +32,16 @@ class Copies:
         shape: tuple[int, int, int],
         *,
         classes: int,
-        compute: Compute,
+        device: torch.device,
         dtype: torch.dtype,
     ) -> None:
         """It has no weights of any meaning yet."""
 
         def one() -> nn.Module:
             network = build(spec, shape, classes=classes, generator=generator(0, "no network yet"))
-            return network.to(compute.device, dtype)
+            return network.to(device, dtype)
 
-        self.compute, self.dtype = compute, dtype
+        self.device, self.dtype = device, dtype
         self.network = one()
         self.together = TOGETHER["cpu"] if groups(self.network, shape) else 1
         others = [one() for _ in range(self.together - 1)]
@@ -52,7 +51,7 @@ class Copies:
 
     def most(self, classes: int) -> int:
         """How many images of each of so many classes may pass at a time."""
-        return fitting(self.numbers * classes, self.compute.device.type, AT_ONCE)
+        return fitting(self.numbers * classes, self.device.type, AT_ONCE)
 
     def settle(self, seed: int, number: int) -> None:
         """Take the weights of the random network of that number, which depend on nothing else."""
@@ -81,7 +80,7 @@ class Copies:
         weights = [weight for weight in model.parameters() if weight.ndim > 1 + first]
         wanted = torch.tensor(labels, device=images.device).repeat_interleave(images.shape[1])
         # Attention has one implementation that can be differentiated twice.
-        with self.compute.autocast(), sdpa_kernel(SDPBackend.MATH):
+        with sdpa_kernel(SDPBackend.MATH):
             logits = model(images).to(self.dtype)
         loss = F.cross_entropy(logits.flatten(0, 1), wanted, reduction="sum") / count
         gradients = torch.autograd.grad(loss, weights, create_graph=twice)

@@ -297,6 +297,9 @@ METHODS = [
     ("kcenter", {}),
     ("forgetting", {}),
     ("trained", {"formation": 2}),
+    # A group norm that is differentiated twice reshapes a tensor in place, unseen by the wrapper.
+    ("dc", {"network": "convnet-d1-w8-layer-swish-max"}),
+    ("dsa", {"network": "convnet-d2-w8-layer", "inner_loop": 2, "formation": 2}),
     ("dm", {"networks": 0, "network": "convnet-d2-w8-batch-relu-max"}),
     ("datadam", {"networks": 0}),
     ("datadam", {"formation": 2, "start": "herding"}),

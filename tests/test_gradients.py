@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from test_checkpoints import Broken, Counted
 
+from benchmarks.classification import __main__ as classification
+from distill import __main__ as distill_command
 from distill import checkpoints, copies, datasets, gradients, learn, presets, stack
 from distill.augment import OPERATIONS, augment, draw
 from distill.gradients import Config, Gradients
@@ -18,6 +20,8 @@ from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import derive, generator
 from distill.runtime.store import Store
+from downstream.continual import protocol
+from downstream.nas import proxy
 
 TRAINED = {"outer_loop": 3, "inner_loop": 2, "network_rate": 0.1, "iterations": 9}
 
@@ -332,3 +336,23 @@ def test_datadams_own_presets(digits, make):
     laptop, formation = (datadam.preset(about, 10, name) for name in ("laptop", "formation"))
     assert formation == dataclasses.replace(laptop, formation=2, schedule="linear")
     assert learn.Config().unit == laptop.unit == 1
+
+
+def test_a_protocol_has_the_paper_s_with_released_and_laptop_s_with_formation():
+    about = datasets.about("cifar10")
+    given = {"steps": 5, "strategy": "retrain", "seed": 0}
+    for own, usual in (("released", "paper"), ("formation", "laptop")):
+        one, other = (protocol.preset(name, about, **given) for name in (own, usual))
+        assert one == other
+        one, other = (proxy.preset(name, about) for name in (own, usual))
+        assert (one.space.name, one.networks) == (other.space.name, other.networks)
+        assert (one.truth, one.recipe) == (other.truth, other.recipe)
+
+
+def test_a_command_says_which_presets_its_method_has(tmp_path):
+    line = "this method has no preset 'released'; --preset takes laptop, paper with it"
+    for command in (distill_command, classification):
+        with pytest.raises(Mistake, match=line):
+            command.main(["--method", "dm", "--preset", "released", "--out", str(tmp_path / "x")])
+    with pytest.raises(Mistake, match="unknown preset 'relesed'; did you mean released"):
+        classification.main(["--preset", "relesed", "--out", str(tmp_path)])
