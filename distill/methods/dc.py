@@ -40,7 +40,7 @@ def laptop(about: About) -> Config:
     The real images' gradients, the costly side, are taken once for these 8 steps, of 32 images. On
     images of up to 16 pixels the learning rate is a tenth. On validation images of digits, one set
     each of DSA at 1 image a class, 0.01, 0.03 and 0.1 ended alike (76 to 77 %; fresh gradients at
-    each step too), and 0.01 left the images nearest to real ones. Nothing was chosen on larger ones.
+    each step too), and 0.01 left images nearest to real ones. Nothing was chosen on larger images.
     """
     return dataclasses.replace(
         published(about, 1),
