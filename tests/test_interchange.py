@@ -377,7 +377,8 @@ def test_a_learned_set_goes_out_and_comes_back_to_the_last_bit(digits, make, tmp
     assert images.dtype == torch.float32 and labels.dtype == torch.int64
     assert len(list((tmp_path / "out" / "pictures").rglob("*.png"))) == 20
     assert MARK.encode() in (tmp_path / "out" / "sheet.png").read_bytes()
-    assert "set.pt" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "set.pt" in printed and "taken as the file says, raw 0..1" in printed
 
 
 def test_of_a_set_with_formation_others_get_what_a_network_is_shown(digits, make, tmp_path):

@@ -110,7 +110,8 @@ def taken(command: Import) -> tuple["SyntheticSet", str]:
         say=ranks.progress().say,
     )
     several = f"set {command.set} of {contents.sets}; " if contents.sets > 1 else ""
-    return _set(command, found, data.train, labels), f"{several}{found.why}"
+    said = "you say, " if command.pixels else "the file says, " if contents.pixels else ""
+    return _set(command, found, data.train, labels), f"{several}{said}{found.why}"
 
 
 def _labels(
