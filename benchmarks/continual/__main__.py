@@ -206,9 +206,9 @@ def require_sets(config: Any, protocol: "Protocol") -> None:
     """
     if config.couples_classes and protocol.sets < protocol.orders:
         raise Mistake(
-            f"--sets {protocol.sets} cannot serve {protocol.orders} orders: in {config.network} a "
-            f"class's images depend on its step, so each order has a set of its own; give --sets "
-            f"{protocol.orders}"
+            f"--sets {protocol.sets} cannot serve {protocol.orders} orders: with these settings "
+            f"a class's images depend on its step, so each order has a set of its own; give "
+            f"--sets {protocol.orders}"
         )
 
 
