@@ -18,9 +18,10 @@ from distill import plan
 from distill.plan import Plan
 from distill.recipes import Recipe
 from distill.runtime.store import Store
+from downstream.continual.memory import Reservoir
 from downstream.continual.metrics import final_accuracy
 from downstream.continual.protocol import Protocol, class_order, step_sizes
-from downstream.continual.reference import NAMES, Reference, Reservoir
+from downstream.continual.reference import NAMES, Reference
 from downstream.continual.run import run_order
 from downstream.continual.steps import Steps
 

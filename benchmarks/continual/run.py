@@ -20,8 +20,9 @@ from distill.runtime.work import Kept, Work, code
 from distill.runtime.workers import Workers
 from distill.synthetic import digest, merge
 from downstream.continual import reference
+from downstream.continual.memory import Memory
 from downstream.continual.protocol import Protocol, class_order, step_sizes
-from downstream.continual.reference import Memory, Reference
+from downstream.continual.reference import Reference
 
 if TYPE_CHECKING:
     from downstream.continual.metrics import OrderResult

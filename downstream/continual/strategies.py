@@ -15,8 +15,8 @@ from distill.runtime.store import Tensors
 from distill.stack import Grouped, Stack, stack
 from downstream.continual._avalanche import CLExperience, Naive, SupervisedPlugin
 from downstream.continual.buffer import DistilledBuffer
+from downstream.continual.memory import Memory
 from downstream.continual.protocol import Protocol
-from downstream.continual.reference import Memory
 
 MOMENTUM, BUFFER = "momentum of ", "momentum_buffer"
 """Before a parameter's name in what is kept; torch's own name of it."""
