@@ -1,5 +1,6 @@
 """What all figures share: one style, fixed colours and order of the methods, the PNG bytes."""
 
+import collections
 import io
 from collections.abc import Iterable, Sequence
 
@@ -25,12 +26,15 @@ ORDER = (
     "dsa",
     "dm",
     "datadam",
+    "trained",
 )
 """Methods in the order of tables and figures; variants follow their method, others the known."""
 LAST = ("parameters", "flops", "synflow", "jacob_cov", "early-stopping", "whole", "joint")
 """What is no method comes last."""
 BOUNDS = {"naive": ":", "joint": "--"}
 """What others lie between, in black, with the style of its line."""
+TINTS = (1.0, 0.6, 0.4, 0.25)
+"""How much of its colour each further variant has."""
 
 
 def in_order(labels: Iterable[str]) -> list[str]:
@@ -41,29 +45,44 @@ def in_order(labels: Iterable[str]) -> list[str]:
 
 
 def palette(labels: Iterable[str]) -> dict[str, tuple]:
-    """A colour for each label: the known methods keep theirs in every figure."""
-    colours = sns.color_palette("colorblind", 10)
-    fixed = {
-        "random": 7,
-        "herding": 1,
-        "dm": 2,
-        "datadam": 0,
-        "reservoir": 9,
-        "early-stopping": 4,
-        "whole": 5,
-    }
-    free = [n for n in range(10) if n not in fixed.values()]
-    chosen, taken = {}, set()
+    """A colour for each label: what is known keeps its own in every figure.
+
+    Variants of one are tints of its colour, in the order of `in_order`.
+    """
+    light, dark = sns.color_palette("colorblind", 10), sns.color_palette("dark", 10)
+    free = [colour for colour in (*light, *dark) if colour not in _fixed(light, dark).values()]
+    own, count, chosen = _fixed(light, dark), collections.Counter(), {}
     for label in in_order(labels):
-        if label.split()[0] in BOUNDS:
-            chosen[label] = (0.0, 0.0, 0.0)
-            continue
-        place = fixed.get(label.split()[0])
-        if place is None or place in taken:
-            place = free.pop(0) if free else len(chosen) % 10
-        taken.add(place)
-        chosen[label] = colours[place]
+        head = label.split()[0]
+        if head not in own:
+            own[head] = free.pop(0) if free else light[len(chosen) % 10]
+        share = TINTS[min(count[head], len(TINTS) - 1)]
+        chosen[label] = tuple(1 - share * (1 - part) for part in own[head])
+        count[head] += 1
     return chosen
+
+
+def _fixed(light: Sequence[tuple], dark: Sequence[tuple]) -> dict[str, tuple]:
+    """Of what is known, from two palettes of ten."""
+    return {
+        "random": light[7],
+        "reservoir": dark[6],
+        "herding": light[1],
+        "kcenter": light[8],
+        "forgetting": light[6],
+        "dc": dark[3],
+        "dsa": light[3],
+        "dm": light[2],
+        "datadam": light[0],
+        "trained": dark[4],
+        "parameters": dark[7],
+        "flops": dark[1],
+        "synflow": dark[2],
+        "jacob_cov": dark[9],
+        "early-stopping": light[4],
+        "whole": light[5],
+        **dict.fromkeys(BOUNDS, (0.0, 0.0, 0.0)),
+    }
 
 
 def lines(
