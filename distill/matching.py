@@ -290,5 +290,5 @@ class Matching:
         terms = member.terms(member.synthetic_side, batch.flatten(0, 1))
         loss = view.new_zeros(())
         for vectors, mean in zip(terms, target.means, strict=True):
-            loss = loss + vectors.loss(mean[classes], self.labels[classes], self.shown)
+            loss = loss + vectors.loss(mean[classes], self.labels[classes], batch.shape[1])
         return loss, terms

@@ -170,7 +170,8 @@ def test_continual_shows_its_own_row_beside_those_of_the_same_protocol(runs, bri
     continual.main([*args, "--sets", "2"])
     printed = capsys.readouterr().out
     marked = [row for row in rows_of(printed) if row.startswith("| ->")]
-    assert len(marked) == 1 and " random " in marked[0] and " 9 (2 sets, 3 orders) " in marked[0]
+    assert len(marked) == 1 and " random " in marked[0]
+    assert " 9 (3 class orders × 3 networks, 2 sets) " in marked[0]
     others = [row for row in rows_of(printed) if row.startswith("|    |")]
     assert any(f" {LABEL} " in row for row in others)
     record = record_of(runs, method="random")
@@ -189,7 +190,7 @@ def test_the_mark_stands_by_the_key_where_two_rows_share_a_label(brief, tmp_path
     ]
     assert sorted(row[:5] for row in rows) == ["|    ", "| -> "]
     (marked,) = [row for row in rows if row.startswith("| ->")]
-    assert "orders=1" in marked and "sets=1" in marked and " 3 (1 set) " in marked
+    assert "orders=1" in marked and "sets=1" in marked and " 3 (1 set × 3 networks) " in marked
 
 
 def test_what_was_run_otherwise_is_not_shown(runs, brief, capsys):

@@ -205,8 +205,8 @@ def test_what_lies_just_within_the_bounds_is_taken(good):
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("schedule", "linaer", "accepted: constant, linear; did you mean linear?"),
-        ("start", "reel", "accepted: real, noise, herding, kcenter, FILE.csv; did you mean real?"),
+        ("schedule", "linaer", "did you mean linear? accepted: constant, linear"),
+        ("start", "reel", "did you mean real? accepted: real, noise, herding, kcenter, FILE.csv"),
         ("network", "convent-w8", "did you mean convnet"),
     ],
 )

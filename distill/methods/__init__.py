@@ -10,8 +10,9 @@ A file holds
                               stands for, given the facts of the dataset
     distill(real, ipc, config=, seed=, compute=, progress=)
                               images float32 [classes present, ipc, C, H, W] in pixel units. If
-                              Config is a `distill.learn.Config` it is also given checkpoints=,
-                              for `distill.learn.learn`
+                              Config is a `distill.learn.Config`, or has a true `learns` since
+                              networks are trained, it is also given checkpoints=, for
+                              `distill.learn.learn` or `distill.stretches.run`
 
 `distill.plan.distill` calls it, through the store.
 """

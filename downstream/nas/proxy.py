@@ -148,7 +148,7 @@ def preset(
     usual_count = "all" if paper else str(min(64, most))
     return Comparison(
         space=networks_of,
-        networks=count(networks or usual_count, networks_of.name, most),
+        networks=count(usual_count if networks is None else networks, networks_of.name, most),
         truth=truth,
         recipe=dataclasses.replace(on_proxy, epochs=epochs or on_proxy.epochs),
     )
