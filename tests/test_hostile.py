@@ -455,6 +455,8 @@ READS = {
 }
 SAFE = ("allow_pickle=False", "weights_only=True")
 """With either, nothing but numbers and plain data is read."""
+ASKED = ("downstream/nas/source.py",)
+"""It runs the one file of code that a user names: their own space of networks."""
 OWN = ("distill/runtime/processes.py", "distill/runtime/ranks.py")
 """They pass objects between processes that one command started; no file is read there."""
 
@@ -475,9 +477,9 @@ def test_nothing_in_the_code_runs_what_it_reads():
     """No shell, no evaluation, no pickle but the reader that makes plain data alone."""
     for path, owner, called, node in calls():
         where = f"{path}:{node.lineno}"
-        assert called not in CALLS and not (isinstance(node.func, ast.Name) and called in RUNS), (
-            where
-        )
+        assert called not in CALLS, where
+        runs = isinstance(node.func, ast.Name) and called in RUNS
+        assert not runs or path in ASKED, where
         plain = any(ast.unparse(keyword) in SAFE for keyword in node.keywords)
         assert (owner, called) not in READS or path in OWN or plain, where
         for keyword in node.keywords:

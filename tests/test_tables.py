@@ -223,7 +223,9 @@ def test_the_readme_shows_the_summary_between_its_markers(results):
     )
     assert begin == f"before\n<!-- table {PAGE}" and after == "after\n"
     assert between.startswith("between\n") and cost.startswith("| what ")
-    assert summary.startswith("Final accuracy (%) [95 % interval], n = 8 (4 class orders × 2 networks, 2 sets):")
+    assert summary.startswith(
+        "Final accuracy (%) [95 % interval], n = 8 (4 class orders × 2 networks, 2 sets):"
+    )
     page = (results / "tables" / f"{PAGE}.md").read_text()
     assert summary in page and "Minus random, paired" in summary
     assert stale(results) == [] and "README" not in (results / "generated.json").read_text()

@@ -76,8 +76,8 @@ def preset(
     steps). paper, replay: the same network, 20 passes; nothing is published. laptop: width 32 and 3
     sets; retrain 200 epochs; replay one network an order, one pass, at a learning rate of 0.05,
     since so few steps at 0.01 learn little (seen with the random buffer). Small images afford more
-    on a laptop: 5 sets; 300 epochs; three networks, 20 passes. released stands for paper's protocol,
-    formation for laptop's.
+    on a laptop: 5 sets; 300 epochs; three networks, 20 passes. released stands for paper's
+    protocol, formation for laptop's.
 
     Args:
         sets: the preset's if None, and no more than there are orders.
