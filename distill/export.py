@@ -95,6 +95,8 @@ def require_ours(path: Path) -> None:
 
 def _marked(path: Path, *, within: int = HEAD) -> bool:
     """Whether the mark stands within so many bytes, or anywhere (-1)."""
+    if not path.is_file():  # a pipe might never end
+        return False
     try:
         with path.open("rb") as file:
             return MARK.encode() in file.read(within)

@@ -1,7 +1,10 @@
 """Others' sets in, ours out: formats, what pixels are taken for, and files that are refused."""
 
+import contextlib
 import dataclasses
+import os
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -73,7 +76,7 @@ def layouts(images, labels):
 def test_what_others_save_is_read(name, few, take):
     small, said = take(layouts(*few)[name])
     assert same(small, few)
-    assert "real images" in said and small.made.method == "imported"
+    assert "pixels of 8 bits" in said and small.made.method == "imported"
     (file,) = small.made.config["files"].items()
     assert file[0] == "theirs.pt" and len(file[1]) == 16
     assert small.made.config["pixels"] == ("raw 0..255" if name == "uint8" else "raw 0..1")
@@ -136,7 +139,7 @@ def forward(kind, images, data):
 def test_real_digits_are_known_by_their_levels(kind, few, take, digits):
     images, labels = few
     small, said = take([forward(kind, images, digits), labels])
-    assert same(small, few) and "real images" in said
+    assert same(small, few) and "pixels of 8 bits" in said
     assert kind.split()[0] in said.lower()
 
 
@@ -284,6 +287,7 @@ def wrong(images, labels):
         "1 of its values are NaN or infinite": [broken, labels],
         "has soft labels": [images, soft],
         "soft labels, and a set here has one class": [images, labels + 0.5],
+        "soft labels, and a set": [images, labels / torch.arange(20).bool()],
         "labels of shape (19,) for 20 images": [images, labels[:-1]],
         "no images of a set in": {"network": {"weight": 3}},
         "it holds a list of 0": [],
@@ -379,6 +383,34 @@ def test_a_learned_set_goes_out_and_comes_back_to_the_last_bit(digits, make, tmp
     assert MARK.encode() in (tmp_path / "out" / "sheet.png").read_bytes()
     printed = capsys.readouterr().out
     assert "set.pt" in printed and "taken as the file says, raw 0..1" in printed
+
+
+def test_what_says_that_it_is_in_pixel_units_is_not_measured(digits, make, fails, tmp_path):
+    small = make("random", digits.train, 2)
+    wild = dataclasses.replace(small, images=300 * small.images - 100.5)
+    wild.save(tmp_path / "set.safetensors")
+    command.main(["export", str(tmp_path / "set.safetensors"), "--to", str(tmp_path / "out")])
+    back = tmp_path / "back.safetensors"
+    args = ["import", str(tmp_path / "out" / "set.pt"), "--out", str(back)]
+    assert "leave them out with raw ones" in fails(command.main, [*args, "--mean", "0"])
+    assert not back.exists()
+    command.main(args)
+    assert torch.equal(open_set(back).images, wild.images)
+
+
+def test_export_does_not_wait_for_a_pipe(digits, make, fails, tmp_path):
+    make("random", digits.train, 1).save(tmp_path / "set.safetensors")
+    pipe = tmp_path / "set.pt"
+    os.mkfifo(pipe)
+
+    def write():
+        with contextlib.suppress(BrokenPipeError):
+            pipe.write_bytes(MARK.encode())
+
+    threading.Thread(target=write, daemon=True).start()
+    args = ["export", str(tmp_path / "set.safetensors"), "--to", str(tmp_path), "--kind", "pt"]
+    assert "of no earlier export" in fails(command.main, args)
+    os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))  # so that the thread ends
 
 
 def test_of_a_set_with_formation_others_get_what_a_network_is_shown(digits, make, tmp_path):

@@ -411,6 +411,15 @@ def test_a_truncated_picture_is_named_and_no_other_is_decoded_again(
     assert len(decodings) == 2 and not parts.exists()
 
 
+def test_a_part_that_vanishes_while_room_is_counted_is_none(tmp_path):
+    parts = tmp_path / "parts"
+    assert _decoded._size(parts) == 0
+    parts.mkdir()
+    (parts / "there").write_bytes(bytes(7))
+    (parts / "gone").symlink_to(tmp_path / "nowhere")  # as one is that was listed just before
+    assert _decoded._size(parts) == 7
+
+
 def test_what_passes_is_not_blamed_on_a_picture(tmp_path, nette, monkeypatch):
     def fail(error):
         def read(*_, **__):

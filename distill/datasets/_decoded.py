@@ -120,9 +120,12 @@ def _named_by(first: str, half: Half, labels: Iterable[int]) -> tuple[str, int]:
 
 def _size(parts: Path) -> int:
     """Bytes of what an earlier run left."""
-    if not parts.is_dir():
-        return 0
-    return sum(part.stat().st_size for part in parts.iterdir())
+    held = 0
+    with contextlib.suppress(FileNotFoundError):  # there is none, or another process is done
+        for part in parts.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it is being written
+                held += part.stat().st_size
+    return held
 
 
 def _kept(path: Path, about: About, made_of: str) -> MappedImages | None:

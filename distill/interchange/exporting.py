@@ -102,7 +102,7 @@ def torch_file(small: "SyntheticSet") -> bytes:
     held = {
         "software": MARK,
         "data": [[images.contiguous(), labels]],
-        formats.PIXELS: "raw",
+        formats.PIXELS: formats.RAW,
         "classes": list(small.classes),
         "dataset": small.made.dataset["name"],
         "method": small.made.method,

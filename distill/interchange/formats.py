@@ -40,8 +40,10 @@ NUMBERS = (
 """What a pickle may name besides tensors and plain values: it makes numbers and nothing else."""
 LABELS = ("labels", "label", "targets", "target", "y")
 """What arrays of labels are called."""
-PIXELS, STATED = "pixels", ("raw",)
-"""Stands in our own files beside 'data', and says what the images are."""
+PIXELS, RAW = "pixels", "raw"
+"""Stands in our own files beside 'data', and says that the images are in pixel units."""
+UNITS = "raw 0..1"
+"""The way back from there (`pixels.Way.words`): nothing is left to be measured."""
 
 
 class Contents(NamedTuple):
@@ -49,7 +51,7 @@ class Contents(NamedTuple):
 
     Attributes:
         labels: None where the file has none. sets: how many the file holds.
-        pixels: what the file itself says of its images, or None.
+        pixels: `UNITS` where the file itself says that its images are such, or None.
     """
 
     images: Tensor
@@ -65,7 +67,7 @@ def read(path: Path, *, number: int = 0) -> Contents:
         Mistake: no such file, one that cannot be opened safely, no images in it, or no such set.
     """
     held = _opened(path)
-    stated = held.get(PIXELS) if isinstance(held, Mapping) else None
+    stated = isinstance(held, Mapping) and held.get(PIXELS)
     pairs = _pairs(held, path)
     if number >= len(pairs):
         raise Mistake(
@@ -73,7 +75,8 @@ def read(path: Path, *, number: int = 0) -> Contents:
             f"{f' to {len(pairs) - 1}' * (len(pairs) > 1)}"
         )
     images, labels = pairs[number]
-    return Contents(images, labels, len(pairs), stated if stated in STATED else None)
+    ours = isinstance(stated, str) and stated == RAW
+    return Contents(images, labels, len(pairs), UNITS if ours else None)
 
 
 def read_labels(path: Path) -> Tensor:

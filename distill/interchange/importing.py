@@ -87,8 +87,6 @@ def taken(command: Import) -> tuple["SyntheticSet", str]:
     from distill.interchange import formats, pixels, sound
     from distill.runtime.files import require_writable
 
-    if command.pixels == "raw" and (command.mean, command.std) != (None, None):
-        raise Mistake("--mean and --std are of normalised pixels; leave them out with raw ones")
     if command.out.is_dir():
         raise Mistake(f"--out {command.out} is a folder; give the name of a file")
     about, path = datasets.about(command.dataset, size=command.image_size), command.file
@@ -96,6 +94,9 @@ def taken(command: Import) -> tuple["SyntheticSet", str]:
     own, channels = about.normalisation, about.shape[0]
     normalisation = pixels.standardised(own, command.mean, command.std, channels=channels)
     contents = formats.read(path, number=command.set)
+    asked = command.pixels or contents.pixels
+    if asked in ("raw", formats.UNITS) and (command.mean, command.std) != (None, None):
+        raise Mistake("--mean and --std are of normalised pixels; leave them out with raw ones")
     images = sound.images(contents.images, about.shape, path=path, name=about.name)
     require_writable(command.out.parent)
     data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
@@ -104,7 +105,7 @@ def taken(command: Import) -> tuple["SyntheticSet", str]:
         images,
         data,
         labels,
-        pixels=command.pixels or contents.pixels,
+        pixels=asked,
         normalisation=normalisation,
         path=path,
         say=ranks.progress().say,

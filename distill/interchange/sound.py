@@ -87,7 +87,7 @@ def labels(
     if found.ndim == 2:
         found = _one_hot(found, path)
     whole = found.double()
-    if not bool((whole == whole.round()).all()):
+    if not bool(whole.isfinite().all() and (whole == whole.round()).all()):
         raise _soft(path)
     low, high = int(whole.min()), int(whole.max())
     if low < 0 or high >= len(classes):
