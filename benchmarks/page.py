@@ -187,6 +187,10 @@ def at_precision(precision: str) -> str:
     return "" if precision == "float32" else f", {precision}"
 
 
+FLAGS = {"networks": "--networks"}
+"""Fields of a cell that a label spells as the command's flag: methods have a setting of the name."""
+
+
 def labels(records: Sequence[Record]) -> dict[str, str]:
     """What each row is called, by the record's key: no two of one ipc alike.
 
@@ -200,7 +204,8 @@ def labels(records: Sequence[Record]) -> dict[str, str]:
         flats = {record.key: flat(dataclasses.asdict(record.cell)) for record in own}
         telling = _telling(list(flats.values()))
         for key, cell in flats.items():
-            words = [f"{field.rpartition('.')[2]}={cell.get(field)}" for field in telling]
+            own_words = {field: field.rpartition(".")[2] for field in telling}
+            words = [f"{FLAGS.get(w, w)}={cell.get(field)}" for field, w in own_words.items()]
             named[key] = " ".join([label, *words])
     return named
 

@@ -13,7 +13,7 @@ from benchmarks.continual.figures import curves
 from benchmarks.continual.page import curve_frame
 from benchmarks.continual.page import pages as continual_pages
 from benchmarks.evidence import Run
-from benchmarks.page import markdown
+from benchmarks.page import labels, markdown
 from benchmarks.record import RESULTS
 from distill.recipes import Recipe
 
@@ -513,3 +513,10 @@ def test_a_page_names_the_commands_of_all_its_records():
 def test_what_is_of_no_other_recipe_has_the_name_of_the_protocol_alone():
     names = list(continual_pages([continual_record(recipe=DIGITS_RECIPE)], REPORTED))
     assert names == ["continual-digits-2-steps-retrain"]
+
+
+def test_networks_that_judge_are_told_from_those_of_the_method():
+    few = classification_record(label="datadam networks=2", config={"networks": 2})
+    records = [classification_record(accuracies=((31.0,) * n,) * 3) for n in (2, 5)]
+    named = labels([*records, few])
+    assert sorted(named.values()) == ["datadam --networks=2", "datadam --networks=5", few.label]
