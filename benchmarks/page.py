@@ -188,7 +188,7 @@ def at_precision(precision: str) -> str:
 
 
 FLAGS = {"networks": "--networks"}
-"""Fields of a cell that a label spells as the command's flag: methods have a setting of that name."""
+"""Fields of a cell that a label spells as the command's flag: methods have one of that name too."""
 
 
 def labels(records: Sequence[Record]) -> dict[str, str]:
