@@ -137,7 +137,7 @@ class Bank:
                 if done:
                     weight.data.copy_(before[name][-1])
             stream = generator(self.seed, "bank", number, "from", done)
-            self._train(network, stream, progress)
+            self._train(network, stream, progress, before=done * self.steps)
             return {
                 name: torch.cat([*([before[name]] if done else []), weight.data.cpu()[None]])
                 for name, weight in network.named_parameters()
@@ -163,13 +163,17 @@ class Bank:
         initialise(network.to_empty(device="cpu"), generator=stream, scheme=self.initialisation)
         return network.to(self.compute.device)
 
-    def _train(self, network: Network, stream: torch.Generator, progress: Progress) -> None:
-        """Train it for one stretch, in place.
+    def _train(
+        self, network: Network, stream: torch.Generator, progress: Progress, *, before: int
+    ) -> None:
+        """Train it for one stretch, in place; it has had so many steps before.
 
         Raises:
             Diverged: a loss is not finite.
         """
         losses: list[Tensor] = []
+        batches = self.recipe.batches(len(self.real))
+        whole = dataclasses.replace(self.recipe, epochs=-(-POINTS * self.steps // batches))
         steps = training(
             [network],
             self.images,
@@ -184,8 +188,8 @@ class Bank:
             losses.append(loss)
             note = ""
             if len(losses) == LOOKED_AT or done == self.steps:
-                epoch = (done - 1) // self.recipe.batches(len(self.real))
-                require_finite(losses, self.recipe, network.spec, done=done, epoch=epoch)
+                so_far = {"done": before + done, "epoch": (before + done - 1) // batches}
+                require_finite(losses, whole, network.spec, **so_far)
                 note = f"loss {loss.item():.3f}"
                 losses.clear()
             progress.advance(note=note)

@@ -69,7 +69,8 @@ def run(
 ) -> Tensors:
     """The tensors after `wanted` stretches, or after more where those are kept.
 
-    Two runs that want them at once share the work. What they took counts as spent by either.
+    Two runs that want them at once share the work. What they took counts as spent by either, and
+    what one waited for the other does not.
 
     Args:
         checkpoints: in whose store it is kept; without one all is done anew.
@@ -81,12 +82,13 @@ def run(
     """
     if checkpoints.store is None:
         return _on(stretch, wanted, Kept({}), lambda kept: None)
-    store = checkpoints.store
+    store, waiting = checkpoints.store, Watch()
     with locks.held(
         store.path(*place), lambda: progress.say("waiting for another run of the same training")
     ):
+        waited, _ = waiting.read()
         found = store.get(*place, of=functools.partial(_checked, check)) or Kept({})
-        checkpoints.count(found.seconds, found.core_seconds)
+        checkpoints.count(found.seconds - waited, found.core_seconds)  # to wait is no work
         progress.advance(unit * min(found.done, wanted))
         return _on(stretch, wanted, found, functools.partial(_keep, store, place))
 

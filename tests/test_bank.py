@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import json
+import threading
+import time
 
 import pytest
 import torch
@@ -18,13 +20,14 @@ from distill.images import About, Data, ImageSet, Normalisation, whitened
 from distill.methods import datadam
 from distill.networks import build, parse
 from distill.plan import Plan
-from distill.runtime import registry
+from distill.recipes import Recipe
+from distill.runtime import locks, registry
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 from distill.runtime.store import Store
-from distill.train import accuracy
+from distill.train import Diverged, accuracy
 
 from conftest import SMALL as SMALL_SETS
 
@@ -119,6 +122,34 @@ def test_a_bank_broken_off_goes_on_to_the_same_last_bit(few, tmp_path, monkeypat
     again = Counted()
     assert same(resumed, whole.weights(again, Checkpoints(store))) and again.made == 0
     assert again.done == again.total == 8 * steps
+
+
+def test_what_one_waits_for_another_run_is_not_counted(few, tmp_path):
+    whole, store = of(few, networks=1), Store(tmp_path)
+    whole.weights(Progress(), Checkpoints(store))
+    kept = store.get(*whole.place(0), of=functools.partial(stretches._checked, lambda *_: None))
+    held, release, progress = threading.Event(), threading.Event(), Progress()
+    progress.say = lambda line: threading.Timer(0.5, release.set).start()  # that it waits
+
+    def other():
+        with locks.held(store.path(*whole.place(0)), lambda: None):
+            held.set()
+            release.wait()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait()
+    began, asked = time.monotonic(), Checkpoints(store)
+    whole.weights(progress, asked)
+    spent = asked.spent()[0]
+    assert kept.seconds <= spent <= kept.seconds + time.monotonic() - began - 0.5
+    thread.join()
+
+
+def test_a_training_that_diverges_is_named_with_its_step(few, monkeypatch):
+    monkeypatch.setattr(bank, "recipe", lambda about: Recipe(batch=64, drop=1.0, rate=1e30))
+    with pytest.raises(Diverged, match=r"at step 2 \(epoch 1 of 4, rate 1e\+30\)"):
+        of(few, networks=1).weights(Progress(), NONE)
 
 
 def test_a_damaged_network_is_set_aside_and_trained_again(few, tmp_path):
