@@ -147,7 +147,7 @@ class SyntheticSet(Dataset):
         except FileNotFoundError as error:
             raise Mistake(f"no synthetic set at {path}; make one: python -m distill") from error
         except ValueError as error:
-            mend = "delete it and distill again"
+            mend = "give a set's file, or make it again: python -m distill"
             raise store.refused(path, error, what="synthetic set", mend=mend) from error
 
     def tensors(self) -> dict[str, Tensor]:

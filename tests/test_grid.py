@@ -96,7 +96,7 @@ def idle(monkeypatch):
         (["--vary", "initialisation=he"], r"unknown --method.initialisation 'he'; accepted: unif"),
         (["--vary", "start=nowhere"], r"unknown --method.start 'nowhere'"),
         (["--vary", "power=4"], r"--vary power has no other value than it has anyway"),
-        (["--method", "random", "--vary", "power=1"], r"unknown setting of --vary 'power'"),
+        (["--method", "random", "--vary", "power=1"], r"power=1: this method has no settings"),
         (["--vary", "formation=3"], r"formation"),
         (
             ["--grid", *(f"--vary={n}=1,2,3,5,6,7,8" for n in ("power", "networks", "rate"))]

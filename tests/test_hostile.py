@@ -485,3 +485,11 @@ def test_nothing_in_the_code_runs_what_it_reads():
         for keyword in node.keywords:
             shell = keyword.arg == "shell" and getattr(keyword.value, "value", True)
             assert not shell, f"{where}: a shell"
+
+
+def test_no_line_tells_to_delete_a_file_that_is_no_set(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("# A few images that stand for many\n" * 9)
+    with pytest.raises(Mistake, match="give a set's file, or make it again") as raised:
+        SyntheticSet.load(path)
+    assert "delete it" not in str(raised.value)

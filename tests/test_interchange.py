@@ -466,3 +466,10 @@ def test_pandas_and_datasets_open_the_parquet_file(digits, make, tmp_path):
     rows = datasets.Dataset.from_parquet(str(tmp_path / "set.parquet"), cache_dir=str(tmp_path))
     assert rows.features["label"].names == list(small.classes)
     assert np.array_equal(np.asarray(rows[0]["image"]), np.asarray(first))
+
+
+def test_a_text_file_is_refused_without_the_librarys_advice(fails, tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("# A few images that stand for many\n")
+    error = fails(command.main, ["import", str(path), "--out", str(tmp_path / "no")])
+    assert error.endswith("; give a .pt, .npz, .npy or .safetensors\n") and "Check" not in error

@@ -9,7 +9,7 @@ from distill.architectures.convnet import ConvNet, Spec
 from distill.networks import FAMILIES, parse, size
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
-from downstream.nas import space
+from downstream.nas import source, space
 from downstream.nas.engine import Points
 
 
@@ -80,3 +80,10 @@ def test_a_network_of_any_family_has_a_size(family):
     wider, dearer = size(spec, (3, 32, 32), 100)  # 90 rows more in the last linear layer
     features = (wider - parameters) / 90 - 1
     assert features == int(features) > 0 and dearer - flops == 2 * 90 * features
+
+
+def test_a_mistake_of_a_users_space_is_said_once():
+    said = "^--space mine.py must hold one class .*search_space.py$"
+    own = source.Source("mine.py", "x = 1")
+    with pytest.raises(Mistake, match=said), source.explained(own, "cannot be constructed"):
+        source.model_space(own)

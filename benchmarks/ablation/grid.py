@@ -69,6 +69,10 @@ def _axes(vary: Sequence[str]) -> list[tuple[str, list[str]]]:
 def _value(base: Any, name: str, text: str, read: Read) -> Any:
     """What a text stands for as a value of that setting."""
     fields = [field.name for field in dataclasses.fields(base)]
+    if not fields:
+        raise Mistake(
+            f"--vary {short(name)}={short(text)}: this method has no settings; give another"
+        )
     if name not in fields:
         raise unknown("setting of --vary", name, fields)
     flag = name.replace("_", "-")

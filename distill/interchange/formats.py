@@ -222,5 +222,7 @@ def _why(error: Exception) -> str:
     if isinstance(error, ValueError) and "allow_pickle" in text:
         return "it holds objects, not numbers; save plain arrays with numpy.savez"
     if "weights_only" in text or "Weights only" in text:
-        return f"the safe loader refuses it ({short(text.rpartition('Unpickler error: ')[2], 80)})"
+        said = text.rpartition("Unpickler error: ")[2].partition(" Check the documentation")[0]
+        kinds = "give a .pt, .npz, .npy or .safetensors"
+        return f"the safe loader refuses it ({short(said, 80)}); {kinds}"
     return short(text, 120) or type(error).__name__

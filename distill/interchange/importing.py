@@ -55,6 +55,7 @@ class Import:
     """That the images were normalised by: one number, or one a channel with commas between; the
     dataset's if not given."""
     std: str | None = None
+    """As --mean, the deviation."""
     formation: Annotated[int, Within(1, 1024)] = 1
     """2: four smaller images lie in the place of one, as in IDC's files."""
     data_root: Path = Path("data")

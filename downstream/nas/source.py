@@ -119,6 +119,8 @@ def explained(source: Source, what: str) -> Iterator[None]:
     """
     try:
         yield
+    except Mistake:  # ours, of the file as a whole
+        raise
     except (Exception, SystemExit) as error:
         lines = [
             frame.lineno
