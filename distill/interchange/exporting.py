@@ -20,7 +20,7 @@ FILES = {"pt": "set.pt", "parquet": "set.parquet", "sheet": "sheet.png"}
 PICTURES = "pictures"
 """The kind that is a folder, and its name."""
 KINDS = (PICTURES, *FILES)
-PYARROW = "parquet needs pyarrow: pip install 'distill-suite[parquet]', or pip install pyarrow"
+PYARROW = "parquet needs pyarrow; run: pip install pyarrow"
 
 
 @dataclasses.dataclass(frozen=True)
