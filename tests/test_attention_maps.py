@@ -16,7 +16,10 @@ from benchmarks.attention.correlation import Correlations
 from benchmarks.record import read
 from distill.attention import attention
 from distill.networks import build, initialise
+from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
+
+from conftest import write_tree
 
 QUICK = "--ipc 2 --networks 3 --width 8".split()
 
@@ -52,6 +55,15 @@ def test_loudness_and_level_do_not_count_and_opposites_are_minus_one():
     found = agreement([one, 3 * one + 1])
     assert found.same.tolist() == pytest.approx([1, 1])
     assert agreement([one, -one]).same.tolist() == pytest.approx([-1, -1])
+
+
+def test_an_image_whose_map_varies_in_one_network_alone_has_no_pair():
+    """Not what rounding leaves, over 0."""
+    for seed in range(20):
+        maps = torch.rand(3, 2, 5, generator=generator(seed))
+        maps[1:] = 1.0
+        found = agreement(maps)
+        assert found.same.isnan().all() and found.other.isnan().all()
 
 
 def test_constant_maps_are_left_out():
@@ -124,6 +136,18 @@ def test_the_page_and_its_figures(record):
     assert len(panels) == run.SHOWN * (1 + 3 * (1 + run.SINGLE))
     assert panels[0].images[0].get_array().shape == (8, 8)
     plt.close("all")
+
+
+def test_a_users_folder_says_how_many_classes_it_has(tmp_path, monkeypatch):
+    root = write_tree(tmp_path / "pets", ("cat", "dog"), count=3)
+    args = ["--dataset", "folder", "--data-root", str(root), "--image-size", "8"]
+    args += ["--out", str(tmp_path)]
+    command.main([*args, *QUICK])
+    (record,) = read([tmp_path / "records"])
+    assert len(record.results.layers[0].same) == 4
+    monkeypatch.setattr(command, "MOST", 3)
+    with pytest.raises(Mistake, match="--ipc 2 is 4 images in all; give at most 3"):
+        command.main([*args, *QUICK])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """One set judged by several networks: the command, its records, and the table of all of them."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from benchmarks import evidence, reported
@@ -95,6 +96,24 @@ def test_the_table_has_a_row_a_method_and_a_column_a_network():
     ticks = [text.get_text() for text in axis.get_xticklabels()]
     assert ticks == ["convnet", "alexnet", "vgg11-batch", "all"]
     plt.close("all")
+
+
+def test_no_interval_of_the_mean_is_over_the_kinds_of_networks():
+    """They were chosen, so that only sets say how another would do: here there is one, and one run.
+
+    With several runs on it the interval is over these.
+    """
+    for runs_of, known in (((40.0,), False), ((40.0, 41.0, 42.0), True)):
+        alike = [
+            classification_record("random", 1, network=name, accuracies=(tuple(own),))
+            for name, own in zip(
+                NETWORKS, ([v + n for v in runs_of] for n in (0, 20, 40)), strict=True
+            )
+        ]
+        (page,) = networks.pages(alike, [], own=[alike[0].key]).values()
+        row = page.frame.set_index("network").loc["all"]
+        assert row["accuracy"] == pytest.approx(np.mean(runs_of) + 20)
+        assert (row["accuracy high"] < row["accuracy"] + 5) == known, "not as far as the kinds are"
 
 
 def test_published_figures_stand_below_where_there_are_any():

@@ -10,9 +10,12 @@ from nni.nas.space import model_context
 
 from benchmarks.nas.__main__ import main
 from benchmarks.record import read
+from distill import datasets
+from distill.recipes import Recipe
+from distill.runtime.compute import CPU
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
-from downstream.nas import engine, own, source, trial
+from downstream.nas import engine, own, proxy, source, trial
 from downstream.nas.source import Source
 
 from conftest import write_tree
@@ -75,6 +78,29 @@ def test_weights_follow_the_seed_alone_and_leave_torchs_own_generator(space):
         torch.randn(3, generator=generator(7))
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_dropout_follows_the_seed_alone():
+    """So that neither earlier trials nor the number of processes matter."""
+    dropping = of(TINY.replace("nn.Linear(64", "nn.Dropout(0.5), nn.Linear(64"))
+    data = datasets.load("digits")
+    settings = proxy.whole_settings(
+        data,
+        dataset="digits",
+        image_size=None,
+        root=Path("nowhere"),
+        recipe=Recipe(epochs=1, batch=64),
+        compute=CPU,
+        space=dropping,
+    )
+    job, spec = trial.job(settings, data, None), dropping.sample(1)[0]
+    drawn = []
+    for _ in range(2):
+        torch.randn(7)
+        network = dropping.build(spec)
+        assert trial.evaluate(network, job)["status"] == "trained"
+        drawn.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
+    assert torch.equal(*drawn)
 
 
 def test_nni_builds_a_network_while_a_sample_of_its_own_is_in_hand(space):
@@ -195,6 +221,34 @@ def test_a_wrong_command_gets_one_line_before_anything_is_trained(args, says, fa
     args = [part.format(example=EXAMPLE, text=path) for part in args]
     error = fails(main, [*pets(tmp_path), *args, "--out", str(tmp_path / "runs")])
     assert re.search(says, error), error
+    assert not list((tmp_path / "runs").glob("trials/*"))
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--networks", "all"], "1572864 networks are too many to try; give --networks N, at most"),
+        (["--strategy", "tpe", "--trials", "100001"], "100001 networks are too many .* --trials N"),
+    ],
+)
+def test_more_networks_than_can_be_listed_are_refused(args, says, fails, tmp_path):
+    path = tmp_path / "mine.py"
+    more = [
+        "super().__init__()",
+        "[self.add_mutable(nni.choice(f'c{n}', [1, 2, 3])) for n in (0,)]",
+    ]
+    more += ["[self.add_mutable(nni.choice(f'd{n}', [1, 2])) for n in range(18)]"]
+    path.write_text(HEAD + TINY.replace("super().__init__()", "; ".join(more)))
+    error = fails(main, [*args, "--space", str(path), "--out", str(tmp_path / "runs")])
+    assert re.search(says, error), error
+
+
+def test_scores_of_which_none_is_a_number_are_no_ranking(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(HEAD + TINY.replace("self.body(x)", "self.body(0 * x)"))
+    args = ["--space", str(path), "--proxy", "jacob_cov", "--out", str(tmp_path / "runs")]
+    with pytest.raises(Mistake, match="no trial succeeded .its score is nan."):
+        main(args)
     assert not list((tmp_path / "runs").glob("trials/*"))
 
 

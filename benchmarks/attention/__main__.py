@@ -50,8 +50,7 @@ class Attention:
     device: choices.Device = "auto"
     data_root: Path = Path("data")
     """Folder of the images; downloads go there."""
-    image_size: int | None = None
-    """Size in pixels, for a dataset of your own pictures."""
+    image_size: choices.ImageSize = None
     out: Path = Path("runs")
     """Where the record and the figures go."""
 
@@ -83,10 +82,9 @@ def prepare(command: Attention) -> "tuple[Data, Looking]":
     from distill.networks import INITIALISATIONS
 
     about = shared.about(command)
-    images = command.ipc * len(about.classes)
-    if images > MOST:
-        raise Mistake(f"--ipc {command.ipc} is {images} images in all; give at most {MOST}")
+    require_few(command.ipc, len(about.classes or ()))  # a user's folder says it when it is read
     data, compute = shared.load(command)
+    require_few(command.ipc, len(data.train.classes))
     norms = sorted(NORMS, key=lambda norm: norm != "instance")  # the published one is drawn
     looking = Looking(
         chosen=choose(data.train, command.ipc, command.seed),
@@ -99,6 +97,17 @@ def prepare(command: Attention) -> "tuple[Data, Looking]":
         compute=compute,
     )
     return data, looking
+
+
+def require_few(ipc: int, classes: int) -> None:
+    """Check the number of images.
+
+    Raises:
+        Mistake: they are too many.
+    """
+    images = ipc * classes
+    if images > MOST:
+        raise Mistake(f"--ipc {ipc} is {images} images in all; give at most {MOST}")
 
 
 def run(command: Attention, data: "Data", looking: "Looking", provenance: "Provenance") -> "Record":

@@ -49,7 +49,12 @@ class Correlations:
         own, total = _halves(self._own.square()), _halves(self._own * self._own.sum(0))
         same = own - self._squares
         other = total - own - self._within + self._squares
-        return Agreement(same[:, 0] / same[:, 1], other[:, 0] / other[:, 1])
+        return Agreement(_mean(same), _mean(other))
+
+
+def _mean(sums: Tensor) -> Tensor:
+    """[N, 2] of sums and counts to means [N]; of no pair rounding may be left, but no mean."""
+    return torch.where(sums[:, 1] > 0, sums[:, 0] / sums[:, 1], torch.nan)
 
 
 def _halves(products: Tensor) -> Tensor:

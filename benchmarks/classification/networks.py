@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
+from statistics import mean
 from typing import Any
 
 import pandas as pd
@@ -168,14 +169,14 @@ def _spelled(short: dict[str, str]) -> str:
 
 
 def _pooled(row: Row, networks: Sequence[str]) -> list[Run] | None:
-    """The runs of all networks of a row, a level between its sets and what is trained on them."""
+    """A run for each number of a set and of a network on it: the mean over the kinds of networks.
+
+    These were chosen, so that no interval is over them.
+    """
     if any(network not in row for network in networks):
         return None
-    return [
-        run._replace(order=place)
-        for place, network in enumerate(networks)
-        for run in runs(row[network])
-    ]
+    alike = zip(*(sorted(runs(row[network])) for network in networks), strict=True)
+    return [own[0]._replace(value=mean(run.value for run in own)) for own in alike]
 
 
 def _accuracies(row: Row, networks: Sequence[str]) -> dict[str, Estimate | None]:

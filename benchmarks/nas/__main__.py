@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from distill.images import About, Data
     from distill.plan import Plan
     from distill.runtime.compute import Compute
+    from downstream.nas.proxy import Comparison
     from downstream.nas.search import Engine
 
 PROG = "python -m benchmarks.nas"
@@ -78,7 +79,7 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
         recipe=command.recipe,
         epochs=command.epochs,
     )
-    require_strategy(command, comparison.space.total)
+    require_strategy(command, comparison)
     engine = checked_engine(command)
     data, compute = shared.load(command)
     comparison = comparison.checked(len(data.train.classes), trials=command.trials)
@@ -165,14 +166,16 @@ def spelled(flags: list[str], every: str) -> list[str]:
     return [every if pair == (flag, SPACE) else pair[1] for pair in pairs]
 
 
-def require_strategy(command: Nas, most: int) -> None:
-    """Check the strategy, and flags that would have no meaning; the space has `most` networks.
+def require_strategy(command: Nas, comparison: "Comparison") -> None:
+    """Check the strategy, and flags that would have no meaning.
 
     Raises:
-        Mistake: no such strategy, or a flag of another one.
+        Mistake: no such strategy, a flag of another one, or more networks than can be listed.
     """
+    from downstream.nas.own import LISTED
     from downstream.nas.proxy import STRATEGIES, UNTRAINED
 
+    most = comparison.space.total
     if command.strategy not in STRATEGIES:
         raise unknown("strategy", command.strategy, STRATEGIES)
     for flag, value in (("--recipe", command.recipe), ("--epochs", command.epochs)):
@@ -195,6 +198,10 @@ def require_strategy(command: Nas, most: int) -> None:
         raise Mistake(
             f"--trials {command.trials}: give a number from 2 to {most}, the space's size"
         )
+    grid = command.strategy == "grid"
+    flag, tried = ("networks", comparison.networks) if grid else ("trials", command.trials or 0)
+    if tried > LISTED:
+        raise Mistake(f"{tried} networks are too many to try; give --{flag} N, at most {LISTED}")
 
 
 def checked_engine(command: Nas) -> "Engine":

@@ -141,15 +141,30 @@ def _scored(ready: Ready, search: Search) -> tuple[facts.Cell, Rows]:
     images = zero.batch(real, seed=seed, device=ready.compute.device)
     scored = zero.Scored(ready.proxy, images, seed, ready.compute)
     name, identity = f"{real.name}-{ready.proxy}", zero.identity(ready.truth, scored)
+    ledger = Ledger(ready.command.out / "scores", name, identity)
     rows = zero.scores(
         scored,
         search.networks,
         space=ready.comparison.space,
-        ledger=Ledger(ready.command.out / "scores", name, identity),
+        ledger=ledger,
         workers=ready.command.workers,
     )
+    require_one(rows, ledger)
     scoring = facts.Scoring(version=zero.VERSION, images=len(images))
     return facts.Cell(proxy=ready.proxy, seed=seed, scoring=scoring), rows
+
+
+def require_one(rows: Rows, ledger: Ledger) -> None:
+    """Check that there is something to rank.
+
+    Raises:
+        Mistake: not one trial or score succeeded.
+    """
+    if all(row["accuracy"] is None for row in rows):
+        raise Mistake(
+            f"no trial succeeded ({rows[0]['reason']}); all are in {ledger.path}; choose other "
+            "settings, or mend that"
+        )
 
 
 def _tried(
@@ -171,11 +186,7 @@ def _tried(
     if settings != ready.truth:
         truth.announce([str(spec) for spec in search.networks])
     rows = trials.run(search)
-    if all(row["accuracy"] is None for row in rows):
-        raise Mistake(
-            f"no trial succeeded ({rows[0]['reason']}); all are in {trials.ledger.path}; choose "
-            "other settings, or mend that"
-        )
+    require_one(rows, trials.ledger)
     if settings == ready.truth:
         truth.known |= {row["network"]: row["accuracy"] for row in rows}
     cell = facts.Cell(

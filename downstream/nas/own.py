@@ -22,7 +22,7 @@ from downstream.nas.space import ConvNets, Space
 WORD = r"[\w.+\-]{1,24}"
 """Options of this form are named by their text, others by their place."""
 LISTED = 100_000
-"""A larger space is not listed for its sample: its points are drawn one by one."""
+"""A larger space is not listed for its sample: its points are drawn one by one, and no more."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,10 +17,10 @@ from distill.recipes import Recipe
 from distill.runtime import identity
 from distill.runtime.compute import FLOAT32, Compute
 from distill.runtime.mistake import Mistake
-from distill.runtime.seeding import generator
+from distill.runtime.seeding import derive, generator
 from distill.synthetic import SyntheticSet
 from downstream.nas import own
-from downstream.nas.source import Source
+from downstream.nas.source import Source, seeded
 
 VERSION = 1
 """Raised when a mended bug changes what the same trial gives: ledgers and ground truth expire."""
@@ -216,7 +216,8 @@ def evaluate(
     began = time.monotonic()
     outcome: dict[str, Any] = {"status": "trained", "accuracy": None, "looks": [], "reason": None}
     try:
-        _train(network, job, outcome, watch)
+        with seeded(derive(job.settings.seed, job.settings.purpose, "dropout", str(network.spec))):
+            _train(network, job, outcome, watch)
     except Exception as error:  # one trial must not end the search; its row says what happened
         outcome |= {"status": "failed", "reason": f"{type(error).__name__}: {error}"[:300]}
     return outcome | {"seconds": round(time.monotonic() - began, 3)}
