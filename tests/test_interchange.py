@@ -438,7 +438,9 @@ def test_export_replaces_its_own_and_nothing_else(name, digits, make, fails, tmp
 def test_a_kind_without_its_library_is_left_out_or_refused(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     assert exporting.asked(None) == ["pictures", "pt", "sheet"]
-    with pytest.raises(Mistake, match="pyarrow; run: pip install pyarrow, or leave parquet out of --kind"):
+    with pytest.raises(
+        Mistake, match="pyarrow; run: pip install pyarrow, or leave parquet out of --kind"
+    ):
         exporting.asked("pt,parquet")
     with pytest.raises(Mistake, match="unknown kind 'zip'"):
         exporting.asked("zip")
