@@ -51,7 +51,8 @@ jacob_cov score random weights, drawn once; a network whose score is not finite 
 top-1: accuracy (%) on the whole dataset of the network that the proxy ranks first; top-5: mean of
 its first five; regret: best there is minus top-1. steps: of a trial. images, KB: what the proxy
 stores. minutes: all trials one after the other. failed: trials without a result, which are left
-out; those of synflow and jacob_cov are ranked last. commit: of the code; + marks uncommitted changes.
+out; those of synflow and jacob_cov are ranked last. commit: of the code; + marks uncommitted
+changes.
 """
 REPORTED_NOTE = """\
 reported: the published figure of the method at so many images a class, at another scale: 720
