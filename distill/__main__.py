@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from distill import choices
 from distill.runtime import ranks
 from distill.runtime.flags import configure, parse
-from distill.runtime.mistake import Mistake, one_line
+from distill.runtime.mistake import Mistake, one_line, unknown
 
 if TYPE_CHECKING:
     from distill.beforehand import Source
@@ -77,6 +77,8 @@ def main(args: list[str]) -> None:
             raise Mistake(f"{PROG} {args[0]} is done by one process; run it without torchrun")
         importlib.import_module(VERBS[args[0]]).main(args[1:])
         return
+    if args and args[0] and args[0][0] not in "-{":
+        raise unknown("verb", args[0], VERBS)
     command, flags = parse(Distill, args, prog=PROG)
     ready = prepare(command, flags)
 

@@ -475,3 +475,8 @@ def test_a_text_file_is_refused_without_the_librarys_advice(fails, tmp_path):
     path.write_text("# A few images that stand for many\n")
     error = fails(command.main, ["import", str(path), "--out", str(tmp_path / "no")])
     assert error.endswith("; give a .pt, .npz, .npy or .safetensors\n") and "Check" not in error
+
+
+def test_an_unknown_verb_is_named_with_the_nearest(fails):
+    error = fails(command.main, ["imprt", "theirs.pt"])
+    assert "unknown verb 'imprt'; did you mean import? accepted: import, export" in error
