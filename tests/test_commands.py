@@ -386,7 +386,7 @@ SHARED = [
     (["--dataset", "folder", "--image-size", "4"], "--image-size 4: give 8 to 1024"),
     (["--dataset", "folder", "--image-size", "8", "--data-root", "/none"], "cannot read.*none"),
     (["--ipcs", "2"], "Unrecognized options: --ipcs"),
-    (["stray"], "unknown verb 'stray'; accepted: import, export"),
+    (["stray"], "Unrecognized.*stray|unknown verb 'stray'; accepted: import, export"),
     (["--method.powr", "2"], "Unrecognized.*--method.power FLOAT"),
     (["--method.power", "0"], "power"),
     (["--method.network", "convnet-batsch"], "'batsch'.*did you mean batch"),
