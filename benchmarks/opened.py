@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmarks import command as shared
 from distill import choices
+from distill.methods import SET as NAME
 from distill.runtime import ranks, registry
 from distill.runtime.flags import HELP, cli
 from distill.runtime.mistake import Mistake
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 FLAGS = ("buffer", "proxy", "method")
 """Those that take a method's name."""
-NAME = "set"
-"""What stands in the place of a method's name (`distill.stored`)."""
 FILE = "--method.file"
 LONGEST = 40
 """Characters of a file's name in a row's label."""

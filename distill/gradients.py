@@ -87,10 +87,10 @@ class Config(learn.Config):
 
 
 def match_gradients(
-    operations: Sequence[str],
     real: ImageSet,
     ipc: int,
     *,
+    augmented: bool,
     config: Config,
     seed: int,
     compute: Compute,
@@ -100,8 +100,7 @@ def match_gradients(
     """Learn `ipc` images for every class present in `real` by matching gradients.
 
     Args:
-        operations: of DSA, one of which is drawn for a class's real and synthetic images alike; ()
-            for none.
+        augmented: DSA, the same draw for a class's real and synthetic images.
 
     Returns:
         float32 [G, ipc, C, H, W] in pixel units, ordered by class id.
@@ -109,6 +108,7 @@ def match_gradients(
     Raises:
         Mistake: what `learn.learn` raises, or the training of a network diverges.
     """
+    operations = real.about.operations if augmented else ()
     return learn.learn(
         Gradients(operations, real, config=config, seed=seed, compute=compute),
         real,

@@ -12,8 +12,9 @@ which other classes are distilled with them, to the last bit.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from torch import Tensor
 from distill import formation, learn, pattern
 from distill.augment import Draw, augment, draw
 from distill.bank import Bank
+from distill.bounds import require
 from distill.checkpoints import NONE, Checkpoints
 from distill.compiled import WORTH_COMPILING
 from distill.drawing import RealImages
@@ -73,12 +75,12 @@ class Config(learn.Config):
         super().__post_init__()
         named = pattern.parse(self.network).name  # one network, one name
         object.__setattr__(self, "network", named)
-        learn.require(self, "networks", least=0, most=1_000_000)
-        learn.require(self, "real_batch", least=1, most=1_000_000)
+        require(self, "networks", least=0, most=1_000_000)
+        require(self, "real_batch", least=1, most=1_000_000)
         if self.initialisation not in INITIALISATIONS:
             raise unknown("--method.initialisation", self.initialisation, INITIALISATIONS)
-        learn.require(self, "trained", least=0, most=10_000)
-        learn.require(self, "bank", least=1, most=10_000)
+        require(self, "trained", least=0, most=10_000)
+        require(self, "bank", least=1, most=10_000)
         if self.trained and not self.networks:
             raise Mistake(
                 f"--method.trained {self.trained:g}: in trained networks targets are bought once, "
@@ -110,25 +112,21 @@ def match(
     Raises:
         Mistake: what `learn.learn` raises.
     """
-    objective = Matching(
-        statistic,
-        real,
-        ipc,
-        config=config,
-        seed=seed,
-        compute=compute,
-        checkpoints=checkpoints,
-    )
-    return learn.learn(
-        objective,
-        real,
-        ipc,
-        config=config,
-        seed=seed,
-        device=compute.device,
-        progress=progress,
-        checkpoints=checkpoints,
-    )
+    asked = {"config": config, "seed": seed, "checkpoints": checkpoints}
+    objective = Matching(statistic, real, ipc, compute=compute, **asked)
+    return learn.learn(objective, real, ipc, device=compute.device, progress=progress, **asked)
+
+
+def match_told(
+    statistic: Callable[..., list[Vectors]],
+    real: ImageSet,
+    ipc: int,
+    *,
+    config: Config,
+    **given: Any,
+) -> Tensor:
+    """`match` by a statistic that takes the configuration besides, as `config=`."""
+    return match(functools.partial(statistic, config=config), real, ipc, config=config, **given)
 
 
 KEPT = 2**28

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill import presets
+from distill.bounds import require
 from distill.images import About, ImageSet
-from distill.learn import require
 from distill.networks import build_many, parse
 from distill.runtime.compute import Compute
 from distill.runtime.progress import Progress

@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from distill import methods
 from distill.images import About, ImageSet
 from distill.runtime.compute import Compute
 from distill.runtime.mistake import Mistake, short
@@ -19,7 +20,7 @@ from distill.runtime.progress import Progress
 from distill.synthetic import SyntheticSet
 
 VERSION = 1
-NAME = "set"
+NAME = methods.SET
 """By which it is loaded, and which records have in the place of a method's name."""
 
 

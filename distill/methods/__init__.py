@@ -17,5 +17,6 @@ A file holds
 `distill.plan.distill` calls it, through the store.
 """
 
-UNLISTED = {"set": "distill.stored"}
+SET = "set"
+UNLISTED = {SET: "distill.stored"}
 """What is loaded as methods are, and is none to choose: a set in a file, named by its path."""

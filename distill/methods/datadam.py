@@ -5,16 +5,14 @@ import functools
 
 from torch import Tensor
 
-from distill import learn, matching, presets
+from distill import matching, presets
 from distill.attention import attention
-from distill.checkpoints import NONE, Checkpoints
-from distill.images import About, ImageSet
-from distill.matching import match
+from distill.bounds import require
+from distill.images import About
+from distill.matching import match_told
 from distill.members import Vectors
 from distill.methods.dm import laptop
 from distill.networks import Network
-from distill.runtime.compute import Compute
-from distill.runtime.progress import Progress
 
 VERSION = 1
 
@@ -40,9 +38,9 @@ class Config(matching.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        learn.require(self, "power", above=0)
-        learn.require(self, "balance", least=0)
-        learn.require(self, "weight", above=0)
+        require(self, "power", above=0)
+        require(self, "balance", least=0)
+        require(self, "weight", above=0)
 
 
 def preset(about: About, ipc: int, name: str) -> Config:
@@ -112,24 +110,5 @@ def statistic(network: Network, images: Tensor, *, config: Config) -> list[Vecto
     return [*terms, Vectors("embedding", config.weight * config.balance, embedding)]
 
 
-def distill(
-    real: ImageSet,
-    ipc: int,
-    *,
-    config: Config,
-    seed: int,
-    compute: Compute,
-    progress: Progress,
-    checkpoints: Checkpoints = NONE,
-) -> Tensor:
-    """Learn `ipc` images of every class present; see `distill.matching.match`."""
-    return match(
-        functools.partial(statistic, config=config),
-        real,
-        ipc,
-        config=config,
-        seed=seed,
-        compute=compute,
-        progress=progress,
-        checkpoints=checkpoints,
-    )
+distill = functools.partial(match_told, statistic)
+"""Learn `ipc` images of every class present; see `distill.matching.match`."""

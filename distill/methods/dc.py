@@ -3,8 +3,9 @@
 import dataclasses
 import functools
 
-from distill import gradients, presets
+from distill import presets
 from distill.gradients import Config as Config
+from distill.gradients import match_gradients
 from distill.images import About
 
 VERSION = 1
@@ -63,5 +64,5 @@ def convnet(about: About, width: int) -> str:
     return f"convnet-d{depth}-w{width}-instance-relu-avg"
 
 
-distill = functools.partial(gradients.match_gradients, ())
+distill = functools.partial(match_gradients, augmented=False)
 """Learn `ipc` images of every class present; nothing is augmented. See `match_gradients`."""

@@ -1,19 +1,17 @@
 """DM, distribution matching (Zhao and Bilen, WACV 2023): the mean of the last features."""
 
 import dataclasses
+import functools
 from typing import TypeVar
 
 from torch import Tensor
 
 from distill import presets
-from distill.checkpoints import NONE, Checkpoints
-from distill.images import About, ImageSet
+from distill.images import About
 from distill.matching import Config as Config
 from distill.matching import match
 from distill.members import Vectors
 from distill.networks import Network
-from distill.runtime.compute import Compute
-from distill.runtime.progress import Progress
 
 VERSION = 1
 
@@ -56,24 +54,5 @@ def embedding(network: Network, images: Tensor) -> list[Vectors]:
     return [Vectors("embedding", 1.0, network.layers(images)[1])]
 
 
-def distill(
-    real: ImageSet,
-    ipc: int,
-    *,
-    config: Config,
-    seed: int,
-    compute: Compute,
-    progress: Progress,
-    checkpoints: Checkpoints = NONE,
-) -> Tensor:
-    """Learn `ipc` images of every class present; see `distill.matching.match`."""
-    return match(
-        embedding,
-        real,
-        ipc,
-        config=config,
-        seed=seed,
-        compute=compute,
-        progress=progress,
-        checkpoints=checkpoints,
-    )
+distill = functools.partial(match, embedding)
+"""Learn `ipc` images of every class present; see `distill.matching.match`."""

@@ -1,15 +1,12 @@
 """DSA (Zhao and Bilen, ICML 2021): DC with one augmentation for real and synthetic images alike."""
 
-from torch import Tensor
+import functools
 
 from distill import presets
-from distill.checkpoints import NONE, Checkpoints
 from distill.gradients import Config as Config
 from distill.gradients import match_gradients
-from distill.images import About, ImageSet
+from distill.images import About
 from distill.methods.dc import laptop, published
-from distill.runtime.compute import Compute
-from distill.runtime.progress import Progress
 
 VERSION = 1
 
@@ -23,27 +20,8 @@ def preset(about: About, ipc: int, name: str) -> Config:
     return published(about, ipc) if presets.require(name) == "paper" else laptop(about)
 
 
-def distill(
-    real: ImageSet,
-    ipc: int,
-    *,
-    config: Config,
-    seed: int,
-    compute: Compute,
-    progress: Progress,
-    checkpoints: Checkpoints = NONE,
-) -> Tensor:
-    """Learn `ipc` images of every class present; the dataset's operations augment them.
+distill = functools.partial(match_gradients, augmented=True)
+"""Learn `ipc` images of every class present; the dataset's operations augment them.
 
-    See `distill.gradients.match_gradients`.
-    """
-    return match_gradients(
-        real.about.operations,
-        real,
-        ipc,
-        config=config,
-        seed=seed,
-        compute=compute,
-        progress=progress,
-        checkpoints=checkpoints,
-    )
+See `distill.gradients.match_gradients`.
+"""

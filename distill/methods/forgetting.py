@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from distill import presets, stretches
+from distill.bounds import require
 from distill.checkpoints import NONE, Checkpoints
 from distill.drawing import Seen
 from distill.images import About, ImageSet
-from distill.learn import require
 from distill.networks import build, parse
 from distill.recipes import Recipe
 from distill.runtime.compute import Compute

@@ -11,16 +11,14 @@ import functools
 
 from torch import Tensor
 
-from distill import learn, matching, presets
-from distill.checkpoints import NONE, Checkpoints
-from distill.images import About, ImageSet
-from distill.matching import match
+from distill import matching, presets
+from distill.bounds import require
+from distill.images import About
+from distill.matching import match_told
 from distill.members import Vectors
 from distill.methods.dm import embedding
 from distill.networks import Network
-from distill.runtime.compute import Compute
 from distill.runtime.mistake import Mistake
-from distill.runtime.progress import Progress
 
 VERSION = 1
 
@@ -40,7 +38,7 @@ class Config(matching.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        learn.require(self, "cross_entropy", least=0)
+        require(self, "cross_entropy", least=0)
         if self.cross_entropy and not self.trained:
             raise Mistake(
                 f"--method.cross-entropy {self.cross_entropy:g} in random networks says nothing of "
@@ -83,24 +81,5 @@ def statistic(network: Network, images: Tensor, *, config: Config) -> list[Vecto
     return [term, Vectors("logits", config.cross_entropy, logits, logits=True)]
 
 
-def distill(
-    real: ImageSet,
-    ipc: int,
-    *,
-    config: Config,
-    seed: int,
-    compute: Compute,
-    progress: Progress,
-    checkpoints: Checkpoints = NONE,
-) -> Tensor:
-    """Learn `ipc` images of every class present; see `distill.matching.match`."""
-    return match(
-        functools.partial(statistic, config=config),
-        real,
-        ipc,
-        config=config,
-        seed=seed,
-        compute=compute,
-        progress=progress,
-        checkpoints=checkpoints,
-    )
+distill = functools.partial(match_told, statistic)
+"""Learn `ipc` images of every class present; see `distill.matching.match`."""
