@@ -43,7 +43,7 @@ class Copies:
 
         self.device, self.dtype = device, dtype
         self.network = one()
-        self.together = TOGETHER["cpu"] if groups(self.network, shape) else 1
+        self.together = TOGETHER if groups(self.network, shape) else 1
         others = [one() for _ in range(self.together - 1)]
         self.beside = stack([self.network, *others], shape)
         self.alone = Stack([self.network])

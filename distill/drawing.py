@@ -1,7 +1,8 @@
 """The real images as networks see them: drawn anew for each target, or all for a training."""
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ class RealImages:
         self.batch, self.dtype = batch, dtype
         self.normalisation = real.normalisation.to(device)
         self.classes = [real.of_class(label).to(device) for label in real.present]
+        self.device = device
         if self.normalisation.whitening is not None:
             self.classes = [
                 torch.cat([self.normalisation(part) for part in pixels.split(500)])
@@ -35,15 +37,40 @@ class RealImages:
                 else pixels
                 for pixels in self.classes
             ]
+        if device.type != "cpu":  # side by side, so that one call takes those of all classes
+            sizes = [len(known) for known in self.classes]
+            self.whole = torch.cat(self.classes)
+            self.classes = list(self.whole.split(sizes))
 
     def draw(self, c: int, stream: torch.Generator, draws: Draw | None) -> Tensor:
         """Images [n, C, H, W] of class number `c`, augmented, as a network is to see them."""
-        known = self.classes[c]
-        images = known[torch.randperm(len(known), generator=stream)[: self.batch]]
-        if images.dtype == torch.uint8:
-            images = self.normalisation(images)
-        images = images.to(self.dtype)
+        images = self._seen(self.classes[c][self._places(c, stream)])
         return images if draws is None else augment(images[None], draws.of(slice(c, c + 1)))[0]
+
+    def draw_all(self, streams: Sequence[torch.Generator], draws: Draw | None) -> list[Tensor]:
+        """`draw` of every class, from a stream of its own; on a GPU in as few calls as may be."""
+        sizes = [len(known) for known in self.classes]
+        equal = min(sizes) >= self.batch or len({*sizes}) == 1
+        if self.device.type == "cpu" or not equal:
+            return [self.draw(c, stream, draws) for c, stream in enumerate(streams)]
+        firsts = itertools.accumulate(sizes[:-1], initial=0)
+        places = [
+            first + self._places(c, stream)
+            for c, (first, stream) in enumerate(zip(firsts, streams, strict=True))
+        ]
+        images = self._seen(self.whole[torch.cat(places).to(self.device)])
+        images = images.unflatten(0, (len(places), -1))
+        return list(images if draws is None else augment(images, draws))
+
+    def _places(self, c: int, stream: torch.Generator) -> Tensor:
+        """int64 [n]: which images of class number `c` are drawn."""
+        return torch.randperm(len(self.classes[c]), generator=stream)[: self.batch]
+
+    def _seen(self, images: Tensor) -> Tensor:
+        """The same as a network is to see them."""
+        return (self.normalisation(images) if images.dtype == torch.uint8 else images).to(
+            self.dtype
+        )
 
 
 class Seen:

@@ -195,6 +195,7 @@ class Matching:
                 self.statistic,
                 self.real,
                 shown=self.shown,
+                batch=self.config.real_batch,
                 compute=self.compute,
                 dtype=self.dtype,
                 initialisation=self.config.initialisation,
@@ -233,7 +234,7 @@ class Matching:
         synthetic = 3 * LONG * member.pieces.shown * member.flops
         low = self.compute.precision != FLOAT32
         if always or real >= WORTH_COMPILING:
-            member.compile_real(config.real_batch, say)
+            member.compile_real(say)
         if always or (low and synthetic >= WORTH_COMPILING):
             member.compile_synthetic(say)
 
@@ -256,8 +257,7 @@ class Matching:
         if self.operations:
             like = torch.empty(0, device=self.device, dtype=self.dtype)
             draws = draw(streams, self.operations).to(like)
-        images = [self.images.draw(c, stream, draws) for c, stream in enumerate(streams)]
-        return Target(draws, member.class_means(images))
+        return Target(draws, member.class_means(self.images.draw_all(streams, draws)))
 
     def step(self, images: Tensor, number: int) -> Step:
         """The loss at step `number`, summed over the classes; images [G, ipc, C, H, W]."""

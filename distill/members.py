@@ -1,7 +1,7 @@
 """One network of a pattern, and how a statistic of images is taken in it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -64,11 +64,15 @@ class Member:
         real: ImageSet,
         *,
         shown: int,
+        batch: int,
         compute: Compute,
         dtype: torch.dtype,
         initialisation: str,
     ) -> None:
-        """For classes of `shown` synthetic images each; it has no weights of any meaning yet."""
+        """For classes of `shown` synthetic images and at most `batch` real ones each.
+
+        It has no weights of any meaning yet.
+        """
         self.initialisation = initialisation
         self.statistic = self.real_side = self.synthetic_side = statistic
         self.compute, self.dtype, self.shape = compute, dtype, real.shape
@@ -81,7 +85,9 @@ class Member:
         self.flops = size(spec, real.shape, classes)[1]
         self.compiled_images: int | None = None
         numbers = spec.width * math.prod(real.shape[1:])
-        pieces = Pieces.of(shown, numbers=numbers, flops=self.flops, device=device.type)
+        given = {"batch": batch, "classes": classes, "numbers": numbers, "flops": self.flops}
+        pieces = Pieces.of(shown, **given, device=device.type)
+        self.batch = batch
         self.pieces = pieces._replace(classes=len(real.present)) if self.couples else pieces
 
     def settle(self, seed: int, number: int) -> None:
@@ -112,8 +118,26 @@ class Member:
             terms = self.terms(self.real_side, torch.cat(images))
             split = [v.rows.split([len(part) for part in images]) for v in terms]
             return [torch.stack([rows.mean(0) for rows in parts]) for parts in split]
+        if self.pieces.real > 1:
+            groups = [
+                self._means(images[first : first + self.pieces.real])
+                for first in range(0, len(images), self.pieces.real)
+            ]
+            return [torch.cat(term) for term in zip(*groups, strict=True)]
         means = [self._mean(part) for part in images]
         return [torch.stack(term) for term in zip(*means, strict=True)]
+
+    def _means(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """The mean [g, D] of each term over each class's images [n, C, H, W], in one piece."""
+        classes, counts = self.pieces.real, [len(part) for part in images]
+        whole = torch.stack([filled(part, self.batch) for part in images])
+        terms = self.terms(self.real_side, filled(whole, classes).flatten(0, 1))
+        there = torch.zeros(len(images), self.batch, 1)
+        for own, count in zip(there, counts, strict=True):
+            own[:count] = 1 / count
+        there = there.to(whole)
+        rows = (v.rows.unflatten(0, (classes, self.batch))[: len(images)] for v in terms)
+        return [(own * there).sum(1) for own in rows]
 
     def _mean(self, images: Tensor) -> list[Tensor]:
         """The mean [D] of each term over one class's images [n, C, H, W], in pieces."""
@@ -125,10 +149,11 @@ class Member:
             sums = [a + b for a, b in zip(sums or [0.0] * len(parts), parts, strict=True)]
         return [total / len(images) for total in sums]
 
-    def compile_real(self, batch: int, say: Callable[[str], None]) -> None:
-        """Fuse the operations of the real side, for classes of `batch` images."""
-        self.compiled_images = even(batch, self.pieces.images)
-        self.real_side = self._compiled(self.compiled_images, say, learning=False)
+    def compile_real(self, say: Callable[[str], None]) -> None:
+        """Fuse the operations of the real side."""
+        self.compiled_images = even(self.batch, self.pieces.images)
+        images = self.pieces.real * self.batch if self.pieces.real > 1 else self.compiled_images
+        self.real_side = self._compiled(images, say, learning=False)
 
     def compile_synthetic(self, say: Callable[[str], None]) -> None:
         """Fuse the operations of the synthetic side."""

@@ -16,11 +16,11 @@ AT_ONCE = {"cpu": 2**21, "cuda": 2**28}
 """How many numbers one layer's activations may have at a time: a few images of 32x32 at width 128
 stay in a CPU's cache; a GPU wants much. It bounds the memory of both sides."""
 
-WORTH_A_CALL = {"cpu": 2**25, "cuda": 2**34}
-"""FLOPs of a forward pass that outweigh its calls from Python: smaller classes share a piece.
-Measured on a CPU; a guess for a GPU."""
-TOGETHER = {"cpu": 10, "cuda": 100}
-"""So many classes at most: a piece is filled up, and few classes may be there."""
+WORTH_A_CALL = {"cpu": 2**25, "cuda": 2**37}
+"""FLOPs of a forward pass that outweigh its calls from Python: smaller classes share a piece."""
+TOGETHER = 10
+"""So many classes at most, on a CPU: a piece is filled up, and few classes may be there. A GPU
+takes as many as the dataset has."""
 
 
 class Pieces(NamedTuple):
@@ -28,25 +28,33 @@ class Pieces(NamedTuple):
 
     Attributes:
         images: of one class, on the real side, at most.
+        real: classes on the real side, where more than one pass together: all their images do.
         classes: on the synthetic side, each with `shown` images.
     """
 
     images: int
+    real: int
     classes: int
     shown: int
 
     @classmethod
-    def of(cls, shown: int, *, numbers: int, flops: int, device: str) -> "Pieces":
-        """For classes of `shown` images each.
+    def of(
+        cls, shown: int, *, batch: int, classes: int, numbers: int, flops: int, device: str
+    ) -> "Pieces":
+        """For classes of `shown` synthetic and `batch` real images each.
 
         Args:
-            numbers: of one image's largest activation. flops: of its forward pass.
+            classes: of the dataset. numbers: of one image's largest activation. flops: of its
+                forward pass.
         """
-        kind = "cpu" if device == "cpu" else "cuda"
         most = fitting(numbers, device, AT_ONCE)
+        kind = "cpu" if device == "cpu" else "cuda"
         worth = max(2, WORTH_A_CALL[kind] // flops)  # one image alone is a slow shape
-        classes = min(-(-worth // shown), TOGETHER[kind], most // shown)
-        return cls(most, max(1, classes), shown)
+        limit = TOGETHER if device == "cpu" else classes
+        together = max(1, min(-(-worth // shown), limit, most // shown))
+        # On a CPU one class's real images fill the cache.
+        real = 1 if device == "cpu" else max(1, min(-(-worth // batch), limit, most // batch))
+        return cls(most, real, together, shown)
 
 
 def fitting(numbers: int, device: str, at_once: Mapping[str, int]) -> int:

@@ -6,6 +6,7 @@ needs no driver. Figures must come out as on the CPU; the shapes of memory and t
 GPU are not tested here.
 """
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -120,6 +121,25 @@ def test_a_set_made_on_a_gpu_is_the_one_made_on_the_cpu(gpu, digits, make, metho
     small = make(method, real, 2, device=gpu, **settings)
     assert small.images.device == CPU and small.labels.device == CPU
     assert torch.allclose(small.images, make(method, real, 2, **settings).images, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(5, 40), (7, 7), (40, 40)])
+def test_classes_that_share_a_piece_may_be_smaller_than_the_batch(gpu, digits, make, sizes):
+    part = digits.train.only([1, 7])
+    kept = [(part.labels == label).nonzero()[:n, 0] for label, n in zip((1, 7), sizes, strict=True)]
+    chosen = torch.cat(kept)
+    real = dataclasses.replace(
+        part, images=part.images[chosen], labels=part.labels[chosen], positions=None
+    )
+    settings = {"networks": 0, "real_batch": 16}
+    small = make("datadam", real, 2, device=gpu, **settings)
+    assert torch.allclose(small.images, make("datadam", real, 2, **settings).images, atol=1e-5)
+
+
+def test_float32_is_not_tf32():
+    torch.backends.cudnn.allow_tf32 = True
+    Compute().enter()
+    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize("whiten", [False, True])

@@ -90,6 +90,7 @@ class Compute:
     def enter(self) -> None:
         """Set up this process, whatever it was set to before; it changes rounding at most."""
         keep_deterministic(self.deterministic)
+        torch.backends.cudnn.allow_tf32 = False  # float32 is float32, on a GPU too
         keep_memory()
         keep_compiled()
         usual_threads()

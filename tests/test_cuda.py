@@ -1,0 +1,81 @@
+"""On a real GPU, where there is one: what `test_gpu.py` cannot see of memory, libraries and bits."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from distill import train
+from distill.images import Data, whitened
+from distill.networks import build_many, parse
+from distill.recipes import named
+from distill.runtime.compute import Compute
+from distill.runtime.seeding import generator
+from distill.runtime.store import Store
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of CUDA")
+
+
+@pytest.fixture
+def cuda():
+    return torch.device("cuda:0")
+
+
+@pytest.mark.parametrize("networks", [0, 4])
+@pytest.mark.parametrize("method", ["dm", "datadam"])
+@pytest.mark.parametrize("compile", ["never", "always"])
+def test_a_set_made_on_cuda_is_nearly_the_one_made_on_the_cpu(
+    digits, make, method, networks, compile, cuda
+):
+    real = whitened(Data(*(half.only([1, 4, 7]) for half in digits))).train
+    settings = {"networks": networks, "iterations": 5}
+    small = make(method, real, 2, compute=Compute(cuda, compile=compile), **settings)
+    assert torch.allclose(small.images, make(method, real, 2, **settings).images, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["herding", "kcenter", "dc", "dsa", "trained", "forgetting"])
+def test_every_other_method_runs_on_cuda(digits, make, method, cuda):
+    small = make(method, digits.train.only([1, 7]), 2, device=cuda)
+    assert small.images.device.type == "cpu" and small.images.isfinite().all()
+
+
+@pytest.mark.parametrize("method", ["datadam", "dsa", "trained"])
+def test_deterministic_gives_the_same_bits_twice(digits, make, method, cuda):
+    real = digits.train.only([1, 7])
+    compute = Compute(cuda, deterministic=True)
+    compute.enter()
+    try:
+        sets = [make(method, real, 2, compute=compute) for _ in range(2)]
+    finally:
+        Compute().enter()
+    assert sets[0].digest() == sets[1].digest()
+
+
+def test_a_run_on_cuda_that_is_broken_off_goes_on(digits, make, tmp_path, cuda):
+    real, settings = digits.train.only([1, 7]), {"networks": 0}
+    first = make("datadam", real, 2, device=cuda, store=Store(tmp_path), iterations=3, **settings)
+    longer = make("datadam", real, 2, device=cuda, store=Store(tmp_path), iterations=6, **settings)
+    afresh = make("datadam", real, 2, device=cuda, iterations=6, **settings)
+    assert not torch.equal(first.images, longer.images)
+    assert torch.allclose(longer.images, afresh.images, atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("compile", ["never", "always"])
+def test_networks_learn_on_cuda_as_they_do_on_the_cpu(digits, precision, compile, cuda):
+    real, right = digits.train, []
+    images, labels = real.normalisation(real.images), real.labels
+    recipe = dataclasses.replace(named("dm", real.about), epochs=20)
+    for device in (torch.device("cpu"), cuda):
+        compute = Compute(device, None, precision, compile)
+        networks = build_many(
+            parse("convnet-d2-w32"),
+            real.shape,
+            classes=10,
+            generators=[generator(k) for k in (0, 1)],
+        )
+        networks = [network.to(device) for network in networks]
+        x, y = images.to(device), labels.to(device)
+        train.fit(networks, x, y, recipe=recipe, seed=0, compute=compute)
+        right.append(train.accuracy(networks, x, y, compute=compute).mean())
+    assert right[0] > 0.6 and abs(right[0] - right[1]) < 0.05
