@@ -1,4 +1,4 @@
-"""On a real GPU, where there is one: what `test_gpu.py` cannot see of memory, libraries and bits."""
+"""On a real GPU, where there is one: what `test_gpu.py` cannot see of memory and libraries."""
 
 import dataclasses
 
