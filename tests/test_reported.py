@@ -81,7 +81,7 @@ def test_the_main_table_holds_what_is_published():
     assert value("datadam", zca=True) == 67.0
     assert value("datadam", ipc=1, zca=True) == 32.0
     assert value("datadam", ipc=10, dataset="cifar100", zca=True) == 34.8
-    assert value("datadam", dataset="tinyimagenet", network="convnet-d4-w128") == 28.7
+    assert value("datadam", dataset="tiny_imagenet", network="convnet-d4-w128") == 28.7
     assert value("whole", ipc=None, dataset="cifar100") == 56.2
     assert row("dsa", ipc=10, dataset="cifar10", by="authors").std == 0.5
 
