@@ -14,9 +14,12 @@ import psutil
 import pytest
 
 from benchmarks import contents
-from benchmarks.nas.__main__ import main
+from benchmarks.nas.__main__ import main, prepare
+from benchmarks.nas.flags import Nas
 from benchmarks.record import RESULTS, read, read_one
 from distill.runtime import identity
+from distill.runtime.flags import parse
+from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import derive
 from downstream.nas import guard, space
 
@@ -222,6 +225,9 @@ def test_a_changed_ground_truth_is_refused_by_name(runs, tmp_path, fails):
         (["--strategy", "tpe", "--trials", "721"], "--trials 721: give a number from 2 to 720"),
         (["--engine-config", "x.yaml"], "--engine-config is for --engine service"),
         (["--engine", "service", "--engine-config", "x.yaml"], "no NNI configuration at x.yaml"),
+        (["--proxy", "synflow", "--ipc", "5"], "--ipc 5 has no meaning with --proxy synflow"),
+        (["--proxy", "flops", "--ipc", "10"], "--ipc 10 has no meaning .* leave --ipc out"),
+        (["--proxy", "whole", "--ipc", "1"], "--ipc 1 has no meaning with --proxy whole"),
         (["--ipc", "1000"], "--ipc 1000 is more than the 116 images"),
     ],
 )
@@ -263,3 +269,10 @@ def test_a_folder_of_pictures_can_be_a_proxy(tmp_path):
     (record,) = read([tmp_path / "runs" / "records"])
     assert record.protocol.dataset.name == "folder-pets"
     assert len(record.results.scores) == 3 and None not in record.results.truth
+
+
+def test_few_pictures_a_class_are_enough_where_none_are_chosen(tmp_path):
+    few = [*pets(tmp_path)[:-2], "--networks", "2", "--out", str(tmp_path / "runs")]  # 4 a class
+    assert prepare(*parse(Nas, ["--proxy", "flops", *few], prog="nas")).plan is None
+    with pytest.raises(Mistake, match="--ipc 10 is more than the 4 images"):
+        prepare(*parse(Nas, few, prog="nas"))

@@ -8,6 +8,7 @@ if __name__ == "__main__":  # so that a signal meanwhile gets one line too
 
     early.hear()
 
+import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
     from distill.runtime import cores
     from downstream.nas import proxy
 
-    about = shared.about(command)
+    about, command = shared.about(command), sized(command)
     plan, label = planned(command, flags, about)
     comparison = proxy.preset(
         command.preset,
@@ -107,6 +108,24 @@ def prepare(command: Nas, flags: list[str]) -> "Ready":
         truth=settings,
         known=truth.known(settings, command.truth, shared.record_folders(command.out)),
     )
+
+
+def sized(command: Nas) -> Nas:
+    """The command with a number of images a class: 10 if none is given, 1 where none are asked for.
+
+    Raises:
+        Mistake: a number is given for a proxy of which there is nothing to choose.
+    """
+    from downstream.nas.proxy import SIZELESS, USUAL_IPC
+
+    sizeless = command.proxy in SIZELESS
+    if sizeless and command.ipc is not None:
+        raise Mistake(
+            f"--ipc {command.ipc} has no meaning with --proxy {command.proxy}, which makes no "
+            "images; leave --ipc out"
+        )
+    usual = 1 if sizeless else USUAL_IPC
+    return command if command.ipc is not None else dataclasses.replace(command, ipc=usual)
 
 
 def require_room(command: Nas, plan: "Plan", data: "Data", compute: "Compute") -> None:

@@ -25,8 +25,9 @@ class Nas:
     """How --proxy distilled is made: one of the files in distill/methods; datadam if not given.
     --method.network space learns in networks drawn from the space that is ranked."""
     dataset: choices.Dataset = choices.DEFAULT_DATASET
-    ipc: choices.Ipc = 10
-    """Images per class in the proxy."""
+    ipc: choices.Ipc | None = None
+    """Images per class in the proxy, or of one that early-stopping trains as long as; 10 if not
+    given."""
     networks: str | None = None
     """How many of the space are ranked (a fixed sample), or all; the preset's if not given."""
     space: str | None = None

@@ -27,6 +27,10 @@ FREE = ("parameters", "flops")
 """Proxies that compute nothing: the larger network is ranked higher."""
 UNTRAINED = (*FREE, *zero.SCORES)
 """Proxies that train nothing."""
+SIZELESS = ("whole", *UNTRAINED)
+"""Proxies of which no number of images can be chosen."""
+USUAL_IPC = 10
+"""Images a class of the others."""
 STRATEGIES = ("grid", "random", "evolution", "tpe")
 TRUTH_SEED = 0
 """Of the networks trained on the whole dataset: one ground truth for the proxies of all seeds."""
