@@ -84,6 +84,27 @@ def augment(images: Tensor, drawn: Draw) -> Tensor:
     return torch.cat(parts)[torch.cat(order).argsort()]
 
 
+def at_once(images: Tensor, operation: Tensor, numbers: Tensor, used: Sequence[int]) -> Tensor:
+    """What `augment` gives, without a look at what was drawn: fit for a compiler.
+
+    All operations are done on all images, and each image takes its own.
+
+    Args:
+        images: [G, B, C, H, W]. operation, numbers: of a `Draw`, on the images' device.
+        used: the operations that may be drawn.
+
+    Returns:
+        [G, B, C, H, W].
+    """
+    groups, batch = images.shape[:2]
+    flat, u = images.flatten(0, 1), numbers.expand(groups, batch, 3).flatten(0, 1)
+    drawn = operation[:, None].expand(groups, batch).reshape(-1, 1, 1, 1)
+    shown = flat
+    for index in used:
+        shown = torch.where(drawn == index, FUNCTIONS[index](flat, u), shown)
+    return shown.view_as(images)
+
+
 def _colour(x: Tensor, u: Tensor) -> Tensor:
     """Brightness, then saturation, then contrast. x [B, C, H, W], u [B, 3]."""
     brightness, saturation, contrast = u.view(-1, 3, 1, 1, 1).unbind(1)

@@ -1,11 +1,12 @@
 """What goes through torch.compile: fewer passes over memory, and rounding of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from distill.augment import OPERATIONS, Draw, at_once, augment
 from distill.networks import Network
 
 WORTH_COMPILING = 1e12
@@ -35,12 +36,50 @@ def fused(
     def laid_out(network: Network, images: Tensor, *others: Tensor) -> Any:
         return function(network, images.contiguous(memory_format=torch.channels_last), *others)
 
+    compiled = _compiled(laid_out)
+    return compiled if _succeeds(lambda: trial(compiled), say) else function
+
+
+def fused_augment(
+    operations: Sequence[str],
+    shape: Sequence[int],
+    device: torch.device,
+    say: Callable[[str], None],
+) -> Callable[[Tensor, Draw], Tensor]:
+    """`augment` in a few passes: for a GPU, that waits for its calls from Python.
+
+    Args:
+        operations: that may be drawn, with numbers for a whole group. shape: of the images that
+            come, [G, B, C, H, W]. say: is told in a line where it fails.
+    """
+    used = tuple(OPERATIONS.index(name) for name in operations)
+    compiled = _compiled(at_once)
+
+    def fused(images: Tensor, drawn: Draw) -> Tensor:
+        operation = drawn.operation.to(images.device, non_blocking=True)
+        return compiled(images, operation, drawn.numbers, used)
+
+    def trial() -> None:
+        images = torch.zeros(*shape, device=device, requires_grad=True)
+        numbers = torch.zeros(shape[0], 1, 3, device=device)
+        shown = fused(images, Draw(torch.zeros(shape[0], dtype=torch.int64), numbers))
+        torch.autograd.grad(shown.sum(), images)
+        fused(images.detach(), Draw(torch.zeros(shape[0], dtype=torch.int64), numbers))
+
+    return fused if _succeeds(trial, say) else augment
+
+
+def _compiled(function: Function) -> Function:
     torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = LIMIT
-    compiled = torch.compile(laid_out, dynamic=False)
+    return torch.compile(function, dynamic=False)
+
+
+def _succeeds(trial: Callable[[], object], say: Callable[[str], None]) -> bool:
+    """Whether what is compiled runs; `say` is told in a line where it does not."""
     try:
-        trial(compiled)
+        trial()
     except Exception as failure:  # whatever the compiler of this machine raises
         reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
         say(f"torch.compile fails here, so it is left out: {reason}")
-        return function
-    return compiled
+        return False
+    return True

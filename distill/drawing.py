@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -47,8 +47,16 @@ class RealImages:
         images = self._seen(self.classes[c][self._places(c, stream)])
         return images if draws is None else augment(images[None], draws.of(slice(c, c + 1)))[0]
 
-    def draw_all(self, streams: Sequence[torch.Generator], draws: Draw | None) -> list[Tensor]:
-        """`draw` of every class, from a stream of its own; on a GPU in as few calls as may be."""
+    def draw_all(
+        self,
+        streams: Sequence[torch.Generator],
+        draws: Draw | None,
+        augment: Callable[[Tensor, Draw], Tensor],
+    ) -> list[Tensor] | Tensor:
+        """`draw` of every class, from a stream of its own.
+
+        On a GPU in few calls, where all classes give as many: one tensor [G, n, C, H, W].
+        """
         sizes = [len(known) for known in self.classes]
         equal = min(sizes) >= self.batch or len({*sizes}) == 1
         if self.device.type == "cpu" or not equal:
@@ -60,7 +68,7 @@ class RealImages:
         ]
         images = self._seen(self.whole[torch.cat(places).to(self.device)])
         images = images.unflatten(0, (len(places), -1))
-        return list(images if draws is None else augment(images, draws))
+        return images if draws is None else augment(images, draws)
 
     def _places(self, c: int, stream: torch.Generator) -> Tensor:
         """int64 [n]: which images of class number `c` are drawn."""

@@ -24,7 +24,7 @@ from distill.augment import Draw, augment, draw
 from distill.bank import Bank
 from distill.bounds import require
 from distill.checkpoints import NONE, Checkpoints
-from distill.compiled import WORTH_COMPILING
+from distill.compiled import WORTH_COMPILING, fused_augment
 from distill.drawing import RealImages
 from distill.images import ImageSet
 from distill.learn import Step
@@ -178,6 +178,7 @@ class Matching:
         self.checkpoints = checkpoints
         self.states: list[list[Tensor]] = []
         self.bought: dict[int, Target] = {}
+        self.augment = self.augment_real = augment
 
     @property
     def network(self) -> Network:
@@ -232,11 +233,18 @@ class Matching:
         member = self._member(0)
         real = (config.networks or LONG) * config.real_batch * member.flops
         synthetic = 3 * LONG * member.pieces.shown * member.flops
-        low = self.compute.precision != FLOAT32
+        low, gpu = self.compute.precision != FLOAT32, self.device.type != "cpu"
+        if gpu:  # it waits for Python on either side
+            real = synthetic = max(real, synthetic)
         if always or real >= WORTH_COMPILING:
             member.compile_real(say)
         if always or (low and synthetic >= WORTH_COMPILING):
             member.compile_synthetic(say)
+            if gpu and self.operations:
+                images = (member.pieces.classes, self.shown), (len(self.labels), config.real_batch)
+                shown, drawn = ((*own, *self.real.shape) for own in images)
+                self.augment = fused_augment(self.operations, shown, self.device, say)
+                self.augment_real = fused_augment(self.operations, drawn, self.device, say)
 
     def settled(self, k: int) -> Member:
         """The network of target k. A random one depends on the seed and on k alone."""
@@ -257,7 +265,8 @@ class Matching:
         if self.operations:
             like = torch.empty(0, device=self.device, dtype=self.dtype)
             draws = draw(streams, self.operations).to(like)
-        return Target(draws, member.class_means(self.images.draw_all(streams, draws)))
+        images = self.images.draw_all(streams, draws, self.augment_real)
+        return Target(draws, member.class_means(images))
 
     def step(self, images: Tensor, number: int) -> Step:
         """The loss at step `number`, summed over the classes; images [G, ipc, C, H, W]."""
@@ -265,8 +274,7 @@ class Matching:
         k = number % count if count else number
         target = self.bought[k] if count else self.target(k)
         member = self.settled(k) if count else self._member(k)
-        together = member.pieces.classes
-        total, gradients = images.new_zeros(()), []
+        together, total, gradients = member.pieces.classes, images.new_zeros(()), []
         for first in range(0, len(images), together):
             classes = slice(first, first + together)
             part = images.detach()[classes]
@@ -284,7 +292,7 @@ class Matching:
         """Of the first `count` classes in view [g, ipc, C, H, W]: the loss [] and all terms."""
         batch = formation.shown(view, self.config.formation, self.normalisation)
         if target.draws is not None:
-            batch = augment(batch, target.draws.of(classes).filled(len(view)))
+            batch = self.augment(batch, target.draws.of(classes).filled(len(view)))
         terms = member.terms(member.synthetic_side, batch.flatten(0, 1))
         loss = view.new_zeros(())
         for vectors, mean in zip(terms, target.means, strict=True):

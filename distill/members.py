@@ -112,10 +112,14 @@ class Member:
         return [v._replace(rows=v.rows.to(self.dtype)) for v in terms]
 
     @torch.no_grad()
-    def class_means(self, images: list[Tensor]) -> list[Tensor]:
-        """The mean [G, D] of each term over the images [n, C, H, W] of each class."""
+    def class_means(self, images: Sequence[Tensor] | Tensor) -> list[Tensor]:
+        """The mean [G, D] of each term over the images [n, C, H, W] of each class.
+
+        Args:
+            images: one tensor [G, n, C, H, W] where all classes have as many.
+        """
         if self.couples:
-            terms = self.terms(self.real_side, torch.cat(images))
+            terms = self.terms(self.real_side, torch.cat(list(images)))
             split = [v.rows.split([len(part) for part in images]) for v in terms]
             return [torch.stack([rows.mean(0) for rows in parts]) for parts in split]
         if self.pieces.real > 1:
@@ -127,17 +131,17 @@ class Member:
         means = [self._mean(part) for part in images]
         return [torch.stack(term) for term in zip(*means, strict=True)]
 
-    def _means(self, images: Sequence[Tensor]) -> list[Tensor]:
+    def _means(self, images: Sequence[Tensor] | Tensor) -> list[Tensor]:
         """The mean [g, D] of each term over each class's images [n, C, H, W], in one piece."""
         classes, counts = self.pieces.real, [len(part) for part in images]
-        whole = torch.stack([filled(part, self.batch) for part in images])
-        terms = self.terms(self.real_side, filled(whole, classes).flatten(0, 1))
-        there = torch.zeros(len(images), self.batch, 1)
-        for own, count in zip(there, counts, strict=True):
-            own[:count] = 1 / count
-        there = there.to(whole)
-        rows = (v.rows.unflatten(0, (classes, self.batch))[: len(images)] for v in terms)
-        return [(own * there).sum(1) for own in rows]
+        if not isinstance(images, Tensor):
+            images = torch.stack([filled(part, max(counts)) for part in images])
+        whole = filled(filled(images, classes).transpose(0, 1), self.batch).transpose(0, 1)
+        terms = self.terms(self.real_side, whole.flatten(0, 1))
+        there = torch.arange(self.batch) < torch.tensor(counts)[:, None]
+        shares = (there / torch.tensor(counts)[:, None])[..., None].to(whole, non_blocking=True)
+        rows = (v.rows.unflatten(0, (classes, self.batch))[: len(counts)] for v in terms)
+        return [(own * shares).sum(1) for own in rows]
 
     def _mean(self, images: Tensor) -> list[Tensor]:
         """The mean [D] of each term over one class's images [n, C, H, W], in pieces."""

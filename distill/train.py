@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from distill.augment import augment, draw
+from distill.captured import captured
 from distill.cutmix import cutmix
 from distill.networks import Network
 from distill.passes import compiled, forward, gradients
@@ -17,6 +18,8 @@ from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 from distill.stack import Stack, stack
+
+ADVICE = "; choose another network or recipe, or look at its images"
 
 
 class Diverged(Mistake):
@@ -42,7 +45,7 @@ def require_finite(
     raise Diverged(
         f"the training of {network} diverged: its loss is {losses[first].item()} at step "
         f"{done - len(losses) + first + 1} (epoch {epoch + 1} of {recipe.epochs}, rate "
-        f"{recipe.rate_at(epoch):g}); choose another network or recipe, or look at its images"
+        f"{recipe.rate_at(epoch):g}){ADVICE}"
     )
 
 
@@ -125,16 +128,19 @@ def training(
     batches = Batches(images, labels, recipe=recipe, generators=generators)
     in_steps = dataclasses.replace(recipe, epochs=steps) if steps else None
     done, total = 0, steps or recipe.epochs * len(batches)
-    way = forward
-    if isinstance(model, Stack):
+    graph, way = captured(model, images.device, compute), forward
+    if graph is None and isinstance(model, Stack):
         given = {"recipe": recipe, "steps": total, "compute": compute, "say": say}
         way = compiled(networks[0], images, labels, **given)
     while done < total:
         for x, y in itertools.islice(batches, total - done):
             epoch = done // len(batches)
             set_rate(optimiser, in_steps.rate_at(done) if in_steps else recipe.rate_at(epoch))
-            optimiser.zero_grad()
-            loss, _ = gradients(model, x, y, compute=compute, forward=way)
+            if graph is not None:
+                loss = graph(x, y)
+            else:
+                optimiser.zero_grad()
+                loss, _ = gradients(model, x, y, compute=compute, forward=way)
             optimiser.step()
             done += 1
             yield done, loss
@@ -208,8 +214,8 @@ def predictions(
         network.train(mode)
         if not logits.isfinite().all():
             raise Diverged(
-                f"{network.spec} gives no finite numbers for some images: its training diverged; "
-                "choose another network or recipe, or look at its images"
+                f"{network.spec} gives no finite numbers for some images: its training diverged"
+                f"{ADVICE}"
             )
         classes.append(logits.argmax(1))
     return torch.stack(classes).cpu()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from distill import datasets
-from distill.augment import OPERATIONS, Draw, augment, draw
+from distill.augment import OPERATIONS, Draw, at_once, augment, draw
 from distill.runtime import registry
 from distill.runtime.seeding import generator
 
@@ -233,3 +233,20 @@ def test_gradients_reach_the_images(name, images):
     zero = (augment(torch.zeros_like(images)[None], drawn)[0] * weights).sum()
     assert torch.allclose((gradient * images).sum(), total - zero)
     assert gradient.abs().sum() > 0
+
+
+@pytest.mark.parametrize("operations", [OPERATIONS, ("crop", "scale")])
+@pytest.mark.parametrize("count", [1, 5])
+def test_all_operations_at_once_are_the_same_to_the_last_bit(operations, count):
+    images, weight = random_images(8, 5, 3, 12, 12), random_images(5, 3, 12, 12)
+    drawn = draw([generator(k) for k in range(8)], operations, images=count)
+    used = [OPERATIONS.index(name) for name in operations]
+    results = []
+    for function in (
+        augment,
+        lambda leaf, drawn: at_once(leaf, drawn.operation, drawn.numbers, used),
+    ):
+        leaf = images.clone().requires_grad_()
+        shown = function(leaf, drawn)
+        results.append((shown.detach(), torch.autograd.grad((shown * weight).sum(), leaf)[0]))
+    assert all(map(torch.equal, *results))

@@ -6,12 +6,16 @@ import pytest
 import torch
 
 from distill import train
+from distill.augment import OPERATIONS, augment, draw
+from distill.captured import captured
+from distill.compiled import fused_augment
 from distill.images import Data, whitened
 from distill.networks import build_many, parse
-from distill.recipes import named
+from distill.recipes import Recipe, named
 from distill.runtime.compute import Compute
 from distill.runtime.seeding import generator
 from distill.runtime.store import Store
+from distill.stack import Stack
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of CUDA")
 
@@ -31,6 +35,32 @@ def test_a_set_made_on_cuda_is_nearly_the_one_made_on_the_cpu(
     settings = {"networks": networks, "iterations": 5}
     small = make(method, real, 2, compute=Compute(cuda, compile=compile), **settings)
     assert torch.allclose(small.images, make(method, real, 2, **settings).images, atol=1e-3)
+
+
+def test_fused_augmentation_is_the_same_to_rounding_on_cuda(cuda):
+    images, lines = torch.rand(30, 4, 3, 32, 32, generator=generator(0)).to(cuda), []
+    drawn = draw([generator(k) for k in range(30)], OPERATIONS).to(images)
+    fused = fused_augment(OPERATIONS, images.shape, cuda, lines.append)
+    assert not lines and fused is not augment
+    assert torch.allclose(fused(images, drawn), augment(images, drawn), atol=1e-4)
+
+
+@pytest.mark.parametrize("sizes", [(20, 20), (20, 12)])
+def test_a_captured_training_is_the_usual_one(sizes, cuda):
+    """Also where an epoch ends with a smaller mini-batch, and where the rate falls."""
+    count, batch = sizes
+    images = torch.rand(count, 3, 16, 16, generator=generator(0)).to(cuda)
+    labels, trained = torch.arange(count, device=cuda) % 4, []
+    recipe = Recipe(epochs=6, batch=batch, rate=0.05, operations=OPERATIONS)
+    for compile in ("never", "auto"):
+        compute = Compute(cuda, compile=compile)
+        streams = [generator(k) for k in (0, 1)]
+        networks = build_many(parse("convnet-d2-w16"), (3, 16, 16), classes=4, generators=streams)
+        networks = [network.to(cuda) for network in networks]
+        assert (captured(Stack(networks), cuda, compute) is None) == (compile == "never")
+        train.fit(networks, images, labels, recipe=recipe, seed=0, compute=compute)
+        trained.append(torch.cat([p.detach().flatten() for n in networks for p in n.parameters()]))
+    assert torch.allclose(*trained, atol=1e-3)
 
 
 @pytest.mark.parametrize("method", ["herding", "kcenter", "dc", "dsa", "trained", "forgetting"])
