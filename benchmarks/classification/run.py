@@ -243,7 +243,7 @@ def _train(judging: Judging, job: Job, progress: Progress) -> dict[str, Any]:
             compute=compute,
             progress=progress,
         )
-        shown = test.normalisation(test.images).to(device)
+        shown = test.normalisation.to(device)(test.images.to(device))
         right = 100 * train.accuracy(networks, shown, test.labels, compute=compute).double()
     except train.Diverged as error:
         raise train.Diverged(f"{_named(judging, row)}{error}") from error
