@@ -1,9 +1,11 @@
 """A user's own space: the example's file, from its choices to a ranking; files that are none."""
 
+import random
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from nni.nas.space import model_context
@@ -80,6 +82,15 @@ def test_weights_follow_the_seed_alone_and_leave_torchs_own_generator(space):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_weights_drawn_by_numpy_and_python_follow_the_seed_too():
+    draws = "self.own = random.random(), np.random.rand()\n        self.body ="
+    drawing = of("import random, numpy as np\n" + TINY.replace("self.body =", draws))
+    spec, before = drawing.sample(1)[0], (random.getstate(), np.random.get_state()[1].tolist())
+    first, again, other = (drawing.module(spec, seed=seed).own for seed in (1, 1, 2))
+    assert first == again and not set(first) & set(other)
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+
+
 def test_dropout_follows_the_seed_alone():
     """So that neither earlier trials nor the number of processes matter."""
     dropping = of(TINY.replace("nn.Linear(64", "nn.Dropout(0.5), nn.Linear(64"))
@@ -134,17 +145,18 @@ def test_options_without_a_short_text_are_told_by_their_places():
 
 def pets(folder):
     root = write_tree(folder / "pets", ("cat", "dog", "eel"), count=4)
-    return ["--dataset", "folder", "--data-root", str(root), "--image-size", "8", "--ipc", "1"]
+    return ["--dataset", "folder", "--data-root", str(root), "--image-size", "8"]
 
 
 def test_a_space_of_ones_own_is_ranked_on_ones_own_images(tmp_path, capsys):
-    args = [*pets(tmp_path), "--space", str(EXAMPLE), "--networks", "3", "--epochs", "2"]
+    args = [*pets(tmp_path), "--space", str(EXAMPLE), "--networks", "3"]
+    of_set = ["--ipc", "1", "--epochs", "2"]
     one, two = tmp_path / "1", tmp_path / "2"
-    main(["--proxy", "random", *args, "--workers", "1", "--out", str(one)])
+    main(["--proxy", "random", *args, *of_set, "--workers", "1", "--out", str(one)])
     (two / "trials").mkdir(parents=True)
     for ledger in (one / "trials").glob("*-whole-*.jsonl"):  # the truth need not be made twice
         shutil.copy(ledger, two / "trials")
-    main(["--proxy", "random", *args, "--workers", "2", "--out", str(two)])
+    main(["--proxy", "random", *args, *of_set, "--workers", "2", "--out", str(two)])
     (here,), (both,) = read([one / "records"]), read([two / "records"])
     assert here.results.scores == both.results.scores and None not in here.results.scores
     assert here.results.truth == both.results.truth and len(set(here.results.truth)) > 1
@@ -155,7 +167,7 @@ def test_a_space_of_ones_own_is_ranked_on_ones_own_images(tmp_path, capsys):
     assert here.protocol.truth["space"] == ["search_space.py", source.read(EXAMPLE).digest]
     printed = capsys.readouterr().out
     assert "conv=" in printed and "search_space@" in printed
-    main(["--proxy", "jacob_cov", *args[:-2], "--out", str(tmp_path / "1")])
+    main(["--proxy", "jacob_cov", *args, "--out", str(tmp_path / "1")])
     said = capsys.readouterr().err
     assert "3 are done already" in said and "3 networks to score, none is trained" in said
 
@@ -219,7 +231,7 @@ def test_a_wrong_command_gets_one_line_before_anything_is_trained(args, says, fa
     path = tmp_path / "mine.py"
     path.write_text(HEAD + TINY.replace("64", "192"))
     args = [part.format(example=EXAMPLE, text=path) for part in args]
-    error = fails(main, [*pets(tmp_path), *args, "--out", str(tmp_path / "runs")])
+    error = fails(main, [*pets(tmp_path), "--ipc", "1", *args, "--out", str(tmp_path / "runs")])
     assert re.search(says, error), error
     assert not list((tmp_path / "runs").glob("trials/*"))
 

@@ -146,7 +146,7 @@ class Own(Space):
         return dataclasses.asdict(self.source)
 
     def module(self, spec: Spec, *, seed: int) -> nn.Module:
-        """The user's module of a network, whose constructor draws from torch's own generator."""
+        """The user's module of a network; its constructor draws from the process's generators."""
         from nni.nas.space import model_context
 
         sample = {label: self._options[label][text] for label, text in spec.choices}

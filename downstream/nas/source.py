@@ -8,6 +8,7 @@ only then.
 import dataclasses
 import functools
 import linecache
+import random
 import sys
 import traceback
 import types
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from distill.runtime import identity
@@ -73,10 +75,20 @@ def read(path: Path) -> Source:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """The user's code draws from torch's own generator: there is no other way to seed it."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
+    """The user's code draws from torch's own generator, numpy's and Python's.
+
+    There is no other way to seed it. Afterwards they are as they were.
+    """
+    python, numpys = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.set_state(np.random.MT19937(seed).state)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpys)
 
 
 @functools.lru_cache(maxsize=8)
