@@ -90,6 +90,8 @@ def lines(
 ) -> None:
     """Accuracy against the column `x`, a line with its interval as a band for each of `names`.
 
+    Of what has one point a large hollow mark over all others, with its interval as a bar.
+
     Args:
         frame: accuracy, the columns `low` and, with high in its place, the end of the interval, and
             what `line` (whose values are the names) and `x` call.
@@ -99,8 +101,11 @@ def lines(
         own = frame[frame[line] == name].sort_values(x)
         style = {"color": colours[name], "marker": markers[name], "markersize": 5}
         style["linestyle"] = BOUNDS.get(name.split()[0], "-")
+        ends = [own[column].astype(float) for column in (low, low.replace("low", "high"))]
+        if len(own) == 1:
+            style |= {"markersize": 11, "mfc": "none", "mew": 1.6, "zorder": 4}
+            axis.vlines(own[x], *ends, colors=colours[name], lw=1.2, zorder=4)
         axis.plot(own[x], own["accuracy"], label=name, linewidth=1.6, **style)
-        ends = (own[column].astype(float) for column in (low, low.replace("low", "high")))
         axis.fill_between(own[x], *ends, color=colours[name], alpha=0.12)
 
 

@@ -291,3 +291,23 @@ def test_the_curve_has_both_axes_and_the_bounds_across():
     assert kilobytes.get_lines()[0].get_xdata().tolist() == [0.62, 3.12, 12.5]
     assert [t.get_text() for t in difference.get_xticklabels()] == ["1", "2", "5", "10", "20"]
     plt.close(figure)
+
+
+def test_a_buffer_of_one_size_lies_over_the_others():
+    """Its mark stood behind that of a buffer of the same accuracy."""
+    random = [continual_record("random", ipc) for ipc in (1, 5, 20)]
+    drawing = by_memory(*random, continual_record("dsa", 1)).drawings[""]
+    figure = drawing.draw(drawing.frame)
+    for axis in (figure.axes[0], figure.axes[1]):
+        drawn = {line.get_label(): line for line in axis.get_lines()}
+        mark, line = drawn["dsa"], drawn["random"]
+        assert mark.get_markersize() > line.get_markersize()
+        assert mark.get_zorder() > line.get_zorder()
+    plt.close(figure)
+
+
+def test_the_curve_says_what_the_rows_of_a_reservoir_are_compared_with():
+    random = [continual_record("random", ipc) for ipc in (1, 5, 20)]
+    assert "reservoir" not in by_memory(*random).note
+    note = by_memory(*random, continual_record("reservoir", 1)).note
+    assert "reservoir: real images as random's" in note

@@ -37,8 +37,13 @@ learned one. minus random: the paired difference to random real images over the 
 orders and networks; of as many images a class, and of as many bytes (four real images take those of
 a learned one), where such a memory of random images was run; bold where its interval leaves out 0.
 ahead and behind: the images a class at which it does; nothing shown: where it does not. n: how many
-runs, and of what. In the figure, naive and joint, which have no size, are lines across; bands and
-bars are the intervals.
+runs, and of what. In the figure, naive and joint, which have no size, are lines across, a buffer of
+one size is a large hollow mark; bands and bars are the intervals.
+"""
+RESERVOIR_NOTE = """\
+reservoir: real images as random's, and as many in the end, but a uniform sample of all images seen
+so far: it has all its room from the first step on, and no class has a share of its own. Its
+difference to random is what that changes.
 """
 
 
@@ -70,7 +75,7 @@ def _page(records: Sequence[Record]) -> Page:
     return Page(
         title=caption,
         tables=[*summary, Table(pd.DataFrame([_texts(row) for row in shown]), keys)],
-        note=NOTE,
+        note=NOTE + RESERVOIR_NOTE * any(r.cell.making.method == "reservoir" for r in records),
         frame=frame,
         summary=summary,
         drawings={"": Drawing(by_memory, frame, caption)},
