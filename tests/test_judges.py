@@ -98,6 +98,18 @@ def test_the_table_has_a_row_a_method_and_a_column_a_network():
     plt.close("all")
 
 
+def test_the_page_says_in_which_networks_images_were_made():
+    small = {"network": "convnet-d2-w8-instance-relu-avg"}
+    known = [
+        *records(),
+        *(classification_record("dm", 50, network=n, config=small, label="dm x") for n in NETWORKS),
+    ]
+    note = " ".join(pages_of.pages(known, [])["classification-cifar10-by-network"].note.split())
+    usual = "Images were learned or chosen in convnet-d3-w128-instance-relu-avg for dm, datadam"
+    assert f"{usual}; convnet-d2-w8-instance-relu-avg for dm x." in note
+    assert "random" not in note.partition("Images were")[2]
+
+
 def test_no_interval_of_the_mean_is_over_the_kinds_of_networks():
     """They were chosen, so that only sets say how another would do: here there is one, and one run.
 

@@ -33,7 +33,7 @@ from benchmarks.page import (
 )
 from benchmarks.record import Record
 from benchmarks.reported import Reported
-from distill.runtime import identity
+from distill.runtime import identity, registry
 
 Row = dict[str, Record]
 """Records of one cell, by the network of their protocols."""
@@ -46,12 +46,13 @@ LONG = 16
 MEAN = "all"
 """The column of the mean over the networks."""
 NOTE = """\
-Test accuracy in percent of fresh networks trained on the same small sets alone, with its 95 %
-interval; a column a network. all: the mean over these networks, its interval over the sets. minus
-random, minus datadam: the paired difference to that row over the same sets' and networks' numbers,
-bold where its interval leaves out 0: only then does one lead. n: runs of one network, i.e. sets x
+Does a set serve networks that it was not made in? Each set is made once, and fresh networks of
+every kind are trained on these very images alone: test accuracy in percent, with its 95 % interval;
+a column a network. all: the mean over these networks, its interval over the sets. minus random,
+minus datadam: the paired difference to that row over the same sets' and networks' numbers, bold
+where its interval leaves out 0: only then does one lead. n: runs of one network, i.e. sets x
 networks; the interval is over the sets, or with one set over its networks, and then says nothing of
-how another set would do.{networks}
+how another set would do.{networks}{made}
 """
 PUBLISHED = """\
 Published: the authors' figure at so many images a class on that network, where what is published of
@@ -154,7 +155,8 @@ def _page(rows: Sequence[Row], reported: Sequence[Reported]) -> Page:
     return Page(
         title=title,
         tables=tables,
-        note=NOTE.format(networks=_spelled(short)) + (PUBLISHED if len(frame) else ""),
+        note=NOTE.format(made=_made_in(firsts, named), networks=_spelled(short))
+        + (PUBLISHED if len(frame) else ""),
         frame=rows_of_csv,
         summary=summary,
         drawings={"": Drawing(figures.networks, drawn, title)},
@@ -166,6 +168,20 @@ def _spelled(short: dict[str, str]) -> str:
     """Which networks the columns are, where their names say more."""
     longer = [f"{word}: {name}" for name, word in short.items() if name != word]
     return "\n" + "; ".join(longer) + "." if longer else ""
+
+
+def _made_in(records: Sequence[Record], named: dict[str, str]) -> str:
+    """The networks in which images were learned or chosen, each with the methods that did."""
+    methods: dict[str, list[str]] = {}
+    for record in records:
+        making = record.cell.making
+        if making.method in registry.names("distill.methods"):
+            config = registry.load("distill.methods", making.method).Config
+            network = making.config.get("network", getattr(config, "network", None))
+            methods.setdefault(network, []).append(named[record.key])
+    methods.pop(None, None)
+    parts = [f"{name} for {', '.join(dict.fromkeys(own))}" for name, own in methods.items()]
+    return f"\nImages were learned or chosen in {'; '.join(parts)}." if parts else ""
 
 
 def _pooled(row: Row, networks: Sequence[str]) -> list[Run] | None:
