@@ -35,7 +35,7 @@ from distill.runtime.compute import Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import derive, generator
-from distill.train import fit
+from distill.train import ADVICE, Diverged, fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +84,12 @@ class Config(learn.Config):
     def unit(self) -> int:
         """A network that is trained is no part of a checkpoint: one is made where it ends."""
         return self.outer_loop if self.couples_classes else 1
+
+    @property
+    def remedy(self) -> str:
+        """As of pixels; the training of a network has a rate of its own."""
+        own = f", or a lower --method.network-rate than {self.network_rate}"
+        return super().remedy + own * self.couples_classes
 
 
 def match_gradients(
@@ -247,7 +253,11 @@ class Gradients:
         return loss.item(), gradient[:count]
 
     def _train(self, images: Tensor, number: int) -> None:
-        """The inner loop: train the network on the images [G, ipc, C, H, W] of the moment."""
+        """The inner loop: train the network on the images [G, ipc, C, H, W] of the moment.
+
+        Raises:
+            Diverged: a loss is not finite.
+        """
         shown = formation.shown(images, self.config.formation, self.normalisation)
         labels = torch.tensor(self.real.present, device=images.device)
         recipe = Recipe(
@@ -258,14 +268,18 @@ class Gradients:
             drop=1.0,
             operations=self.operations,
         )
-        fit(
-            [self.copies.network],
-            shown.flatten(0, 1),
-            labels.repeat_interleave(shown.shape[1]),
-            recipe=recipe,
-            seed=derive(self.seed, "inner loop", number),
-            compute=dataclasses.replace(self.compute, compile="never"),
-        )
+        try:
+            fit(
+                [self.copies.network],
+                shown.flatten(0, 1),
+                labels.repeat_interleave(shown.shape[1]),
+                recipe=recipe,
+                seed=derive(self.seed, "inner loop", number),
+                compute=dataclasses.replace(self.compute, compile="never"),
+            )
+        except Diverged as error:
+            what = str(error).removesuffix(ADVICE)
+            raise Diverged(f"after step {number} {what}; {self.config.remedy}") from error
         self.copies.spread()
 
 

@@ -84,6 +84,11 @@ class Config:
         """Whether a run of fewer steps is the beginning of a run of more."""
         return self.schedule == "constant" and self.averaged == 0
 
+    @property
+    def remedy(self) -> str:
+        """What to change where numbers are no longer finite."""
+        return f"give a lower --method.rate than {self.rate}"
+
     def rate_at(self, step: int) -> float:
         """The learning rate of `step`, counted from 0."""
         return (
@@ -169,10 +174,7 @@ def learn(
 
 
 def _endless(config: Config, step: int, how: str) -> Mistake:
-    return Mistake(
-        f"at step {step} of {config.iterations} the images are {how}; give a lower --method.rate "
-        f"than {config.rate}"
-    )
+    return Mistake(f"at step {step} of {config.iterations} the images are {how}; {config.remedy}")
 
 
 class _Learned:

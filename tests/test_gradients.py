@@ -114,6 +114,13 @@ def test_the_inner_loop_is_the_published_one(digits):
     assert matched.step(images, 6).loss != pytest.approx(loss.item(), rel=1e-3)
 
 
+@pytest.mark.parametrize("passes", [1, 3])  # in the next step on the images, and within the loop
+def test_an_inner_loop_that_diverges_names_its_own_rate(digits, make, passes):
+    changes = {"outer_loop": 3, "inner_loop": passes, "network_rate": 1e30, "real_batch": 5}
+    with pytest.raises(Mistake, match=r"; give a lower --method.rate .*network-rate than 1e\+30$"):
+        make("dc", digits.train.only([1, 2]), 1, network="convnet-d2-w8", iterations=6, **changes)
+
+
 def test_of_dsa_the_inner_loop_is_augmented_and_of_dc_it_is_not(digits, monkeypatch):
     seen = []
 
