@@ -53,14 +53,14 @@ class Bank:
     Attributes:
         real: all images that they may see.
         pattern: from which each network is drawn. initialisation: of their weights.
-        networks: how many. passes: over the images, for each.
+        count: of networks. passes: over the images, for each.
         seed: of the set.
     """
 
     real: ImageSet
     pattern: Pattern
     initialisation: str
-    networks: int
+    count: int
     passes: float
     seed: int
     compute: Compute
@@ -69,13 +69,13 @@ class Bank:
     def of(cls, config: "Config", real: ImageSet, *, seed: int, compute: Compute) -> "Bank":
         """Of a set of the classes in `real`, of a method that matches in trained networks."""
         networks = pattern.parse(config.network)
-        given = {"initialisation": config.initialisation, "networks": config.bank}
+        given = {"initialisation": config.initialisation, "count": config.bank}
         return cls(real, networks, passes=config.trained, seed=seed, compute=compute, **given)
 
     @property
     def nbytes(self) -> int:
         """Of all weights that are kept."""
-        specs = [self.pattern.draw(self.seed, number) for number in range(self.networks)]
+        specs = [self.pattern.draw(self.seed, number) for number in range(self.count)]
         classes = len(self.real.classes)
         return sum(4 * POINTS * size(spec, self.real.shape, classes)[0] for spec in specs)
 
@@ -97,7 +97,7 @@ class Bank:
     def weights(self, progress: Progress, checkpoints: Checkpoints) -> list[list[Tensor]]:
         """Of every network at every point, in the order of the network's parameters.
 
-        State k is one of network number k % networks: those that follow each other are of
+        State k is one of network number k % count: those that follow each other are of
         different networks. What the store of `checkpoints` has is taken from there, the others are
         trained and kept.
 
@@ -105,9 +105,9 @@ class Bank:
             Diverged: a training came to numbers that are not finite.
             Mistake: the folder cannot be written to.
         """
-        total = self.networks * POINTS * self.steps
+        total = self.count * POINTS * self.steps
         progress.start("steps of networks on real images", total)
-        members = [self._points(number, progress, checkpoints) for number in range(self.networks)]
+        members = [self._points(number, progress, checkpoints) for number in range(self.count)]
         return [
             [weight[point] for weight in member.values()]
             for point in range(POINTS)

@@ -51,10 +51,10 @@ def require(folder: Path, wanted: Iterable[Wanted], source: Source) -> None:
     plans = {plan for plan, _ in jobs}
     banks = [bank for plan, labels in jobs for bank in _banks(plan, labels, source)]
     for bank in banks:
-        pieces |= {store.path(*bank.place(number)) for number in range(bank.networks)}
+        pieces |= {store.path(*bank.place(number)) for number in range(bank.count)}
     there = sum(path.stat().st_size for path in pieces if path.is_file())
     needed = bytes_needed(jobs[0][0], source.real, sets=len(plans))
-    needed += sum(bank.nbytes + A_FILE * bank.networks for bank in banks)
+    needed += sum(bank.nbytes + A_FILE * bank.count for bank in banks)
     require_space(
         folder,
         max(0, needed - there),
