@@ -1,6 +1,6 @@
-"""Make a synthetic set: python -m distill --method datadam --dataset cifar10 --ipc 1 --out FILE.
+"""Make a synthetic set; take others' sets in (import), give ours out (export).
 
-`python -m distill import` takes others' sets in, `python -m distill export` gives ours out.
+python -m distill --method datadam --dataset cifar10 --ipc 1 --out FILE.safetensors
 """
 
 if __name__ == "__main__":  # so that a signal meanwhile gets one line too
@@ -63,8 +63,8 @@ class Distill:
     """Folder of the images; downloads go there."""
     image_size: choices.ImageSize = None
     out: Path = Path("runs/set.safetensors")
-    """The file to write; FILE.png beside it shows the images. One that holds another set is never
-    replaced."""
+    """The FILE.safetensors to write; FILE.safetensors.png beside it shows the images. One that
+    holds another set is never replaced."""
     export: Path | None = None
     """Also write the images as <class>/<number>.png into this folder."""
 
@@ -179,11 +179,10 @@ def require_places(command: Distill) -> None:
     Raises:
         Mistake: they cannot.
     """
-    from distill import export
+    from distill import export, finished
     from distill.runtime.files import require_writable
 
-    if command.out.is_dir():
-        raise Mistake(f"--out {command.out} is a folder; give the name of a file")
+    finished.require_name(command.out)
     for folder in (command.out.parent, command.export):
         if folder is not None:
             require_writable(folder)

@@ -25,14 +25,14 @@ LINE = f"{LINE} --method.real-batch 10 --method.iterations 4 --workers 1".split(
 @pytest.fixture(scope="module")
 def content(tmp_path_factory):
     """Of the file that the command writes."""
-    out = tmp_path_factory.mktemp("whole") / "set"
+    out = tmp_path_factory.mktemp("whole") / "set.safetensors"
     main([*LINE, "--out", str(out)])
     return out.read_bytes()
 
 
 @pytest.fixture
 def out(content, tmp_path):
-    path = tmp_path / "set"
+    path = tmp_path / "set.safetensors"
     path.write_bytes(content)
     return path
 
@@ -51,7 +51,7 @@ def idle(monkeypatch):
 
 def test_the_same_command_again_makes_nothing_and_says_and_exports_all(out, idle, tmp_path, capsys):
     before = out.read_bytes(), out.stat().st_mtime_ns
-    left = tmp_path / "set.parts" / "digits-dm-ipc1-class3-0123456789.safetensors"
+    left = tmp_path / "set.safetensors.parts" / "digits-dm-ipc1-class3-0123456789.safetensors"
     left.parent.mkdir()
     left.touch()  # by a run that was killed at its very end
     main([*LINE, "--out", str(out), "--export", str(tmp_path / "pictures")])
@@ -59,7 +59,7 @@ def test_the_same_command_again_makes_nothing_and_says_and_exports_all(out, idle
     assert printed.err == f"{out} is there and whole; it is not made again\n"
     assert printed.out.startswith(f"10 images: {out}; to look at: {out}.png\nas pictures: ")
     assert (out.read_bytes(), out.stat().st_mtime_ns) == before
-    assert (tmp_path / "set.png").exists() and not left.parent.exists()
+    assert (tmp_path / "set.safetensors.png").exists() and not left.parent.exists()
     assert len(list((tmp_path / "pictures").rglob("*.png"))) == 10
 
 
@@ -92,11 +92,11 @@ def test_another_set_is_refused_before_the_work_and_stays(more, out, idle, fails
     error = fails(main, [*but(more), "--out", str(out)])
     assert error.startswith(f"error: --out {out} holds another set, dm of digits, ipc 1, seed 0 (")
     assert OTHERS[more] in error and error.endswith("; choose another --out, or delete it\n")
-    assert out.read_bytes() == before and not out.with_name("set.parts").exists()
+    assert out.read_bytes() == before and not out.with_name("set.safetensors.parts").exists()
 
 
 def test_other_images_of_the_same_names_are_another_set(fails, tmp_path, monkeypatch):
-    root, out = write_tree(tmp_path / "pets"), tmp_path / "set"
+    root, out = write_tree(tmp_path / "pets"), tmp_path / "set.safetensors"
     line = ["--method", "random", "--dataset", "folder", "--image-size", "8"]
     line += ["--data-root", str(root), "--out", str(out)]
     main(line)
@@ -138,7 +138,7 @@ def foreign():
 def test_a_file_that_is_no_set_is_refused_before_the_data_are_loaded(
     what, fails, tmp_path, monkeypatch
 ):
-    out = tmp_path / "set"
+    out = tmp_path / "set.safetensors"
     out.write_bytes(foreign()[what])
 
     def load(*given, **also):
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_set_is_refused_before_the_data_are_loaded(
 
 
 def test_a_piece_of_a_store_is_no_set(fails, tmp_path):
-    out = tmp_path / "piece"
+    out = tmp_path / "piece.safetensors"
     store.write(out, {"images": torch.zeros(1)}, {"identity": {}, "facts": {"classes": []}})
     assert "is there and no set" in fails(main, [*LINE, "--out", str(out)])
     assert out.exists()
@@ -170,7 +170,7 @@ def test_a_damaged_set_is_set_aside_and_made_again(how, out, capsys):
     main([*LINE, "--out", str(out)])
     said = capsys.readouterr().err
     assert said.startswith(f"warning: {out} is not what it should be (")
-    assert f"set aside as {out}.damaged\n" in said
+    assert f"set aside as {out.with_suffix('.damaged')}\n" in said
     assert out.with_name("set.damaged").read_bytes() == damaged
     assert SyntheticSet.load(out).digest() == small.digest()
 

@@ -23,7 +23,7 @@ def made(out, *more):
 
 
 def test_a_set_goes_on_from_its_pieces_which_go_when_it_is_whole(tmp_path, capsys):
-    out, real = tmp_path / "set", datasets.load("digits", root=tmp_path).train
+    out, real = tmp_path / "set.safetensors", datasets.load("digits", root=tmp_path).train
     plan, compute = Plan.of("dm", real.about, ipc=1, **SETTINGS), Compute.of("cpu", real.shape)
     three = Source(real, compute, parts.name(out)).distill(plan, real.only([3]))
     (place,) = pieces_of(plan, real.only([3]), compute)
@@ -45,7 +45,7 @@ def test_what_is_found_is_said_in_one_line(tmp_path, capsys, monkeypatch):
             raise KeyboardInterrupt
         follow(learned, step, number)
 
-    out, follow = tmp_path / "set", learn._Learned.follow
+    out, follow = tmp_path / "set.safetensors", learn._Learned.follow
     monkeypatch.setattr(checkpoints, "EVERY", 0.0)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(learn._Learned, "follow", broken_off)
@@ -60,13 +60,13 @@ def test_what_is_found_is_said_in_one_line(tmp_path, capsys, monkeypatch):
 
 
 def test_two_processes_make_the_same_set_as_one(tmp_path, capsys):
-    two = made(tmp_path / "two", "--workers", "2")
+    two = made(tmp_path / "two.safetensors", "--workers", "2")
     assert "2 processes, one thread each" in capsys.readouterr().err
-    assert two.digest() == made(tmp_path / "one").digest()
+    assert two.digest() == made(tmp_path / "one.safetensors").digest()
 
 
 def test_a_run_that_is_broken_off_leaves_them_and_nobody_deletes_what_is_not_ours(tmp_path):
-    out, folder = tmp_path / "set", tmp_path / "set.parts"
+    out, folder = tmp_path / "set.safetensors", tmp_path / "set.safetensors.parts"
     ours, users = folder / "digits-dm-ipc1-class3-0123456789.safetensors", folder / "notes.txt"
     with pytest.raises(KeyboardInterrupt), parts.beside(out):
         ours.touch()
@@ -79,7 +79,7 @@ def test_a_run_that_is_broken_off_leaves_them_and_nobody_deletes_what_is_not_our
 
 
 def test_of_two_runs_at_once_the_last_one_deletes_them(tmp_path):
-    out, folder = tmp_path / "set", tmp_path / "set.parts"
+    out, folder = tmp_path / "set.safetensors", tmp_path / "set.safetensors.parts"
     with parts.beside(out):
         with parts.beside(out):
             pass
@@ -88,6 +88,8 @@ def test_of_two_runs_at_once_the_last_one_deletes_them(tmp_path):
 
 
 def test_a_number_of_processes_in_words_is_refused(tmp_path, fails):
-    error = fails(main, [*LINE.split(), str(tmp_path / "set"), "--workers", "two"])
+    error = fails(main, [*LINE.split(), str(tmp_path / "set.safetensors"), "--workers", "two"])
     assert error.startswith("error: Error parsing --workers: 'two' is not a whole number; give ")
-    assert "--workers 0" in fails(main, ["--workers", "0", "--out", str(tmp_path / "set")])
+    assert "--workers 0" in fails(
+        main, ["--workers", "0", "--out", str(tmp_path / "set.safetensors")]
+    )

@@ -120,12 +120,13 @@ def test_more_ranks_than_classes_and_no_torchrun(tmp_path):
     """Three ranks for two classes: one has nothing to do."""
     folder = write_tree(tmp_path / "pictures")
     line = f"--method dm --dataset folder --data-root {folder} --image-size 8 {METHOD}".split()
-    running = by_hand(*[["-m", "distill", *line, "--out", str(tmp_path / "3")]] * 3)
-    in_this_process(" ".join(["distill", *line, "--out", str(tmp_path / "1")]))
+    running = by_hand(*[["-m", "distill", *line, "--out", str(tmp_path / "3.safetensors")]] * 3)
+    in_this_process(" ".join(["distill", *line, "--out", str(tmp_path / "1.safetensors")]))
     for rank, (code, out, error) in enumerate(map(ended, running)):
         assert code == 0, error
         assert ("2 images" in out) == (rank == 0) and not (rank and (out or error))
-    assert SyntheticSet.load(tmp_path / "3").digest() == SyntheticSet.load(tmp_path / "1").digest()
+    three, one = (SyntheticSet.load(tmp_path / f"{count}.safetensors") for count in (3, 1))
+    assert three.digest() == one.digest()
 
 
 # ------------------------------------------------------------------ how they end
@@ -167,7 +168,7 @@ def test_however_ranks_end_all_end_and_one_says_why(tmp_path):
 
 
 def test_ranks_that_disagree_are_refused_by_name(tmp_path):
-    line = f"-m distill --method dm {DIGITS} --out {tmp_path / 'set'} --ipc".split()
+    line = f"-m distill --method dm {DIGITS} --out {tmp_path / 'set.safetensors'} --ipc".split()
     results = [ended(process) for process in by_hand([*line, "1"], [*line, "2"])]
     assert [code for code, *_ in results] == [2, 2]
     assert results[0][2].startswith("error: the ranks do not agree on --ipc: 2 on rank 1, 1 on ")

@@ -63,8 +63,8 @@ class Import:
     image_size: int | None = None
     """Size in pixels, for a dataset of your own pictures."""
     out: Path = Path("runs/imported.safetensors")
-    """The file to write; FILE.png beside it shows the images. One that holds another set is never
-    replaced."""
+    """The FILE.safetensors to write; FILE.safetensors.png beside it shows the images. One that
+    holds another set is never replaced."""
 
 
 def main(args: list[str]) -> None:
@@ -84,12 +84,11 @@ def taken(command: Import) -> tuple["SyntheticSet", str]:
     Raises:
         Mistake: for every way in which the file cannot be a set of the dataset.
     """
-    from distill import datasets, formation
+    from distill import datasets, finished, formation
     from distill.interchange import formats, pixels, sound
     from distill.runtime.files import require_writable
 
-    if command.out.is_dir():
-        raise Mistake(f"--out {command.out} is a folder; give the name of a file")
+    finished.require_name(command.out)
     about, path = datasets.about(command.dataset, size=command.image_size), command.file
     formation.require(command.formation, about.shape)
     own, channels = about.normalisation, about.shape[0]
