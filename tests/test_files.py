@@ -74,7 +74,7 @@ def test_a_failing_disk_is_one_line_and_leaves_the_old_file_alone(
         write_atomically(path, b"new")
     full = code in (errno.ENOSPC, errno.EDQUOT)
     assert ("make room" in str(mistake.value)) == full
-    assert "choose another --out" in str(mistake.value) and "\n" not in str(mistake.value)
+    assert "choose another folder" in str(mistake.value) and "\n" not in str(mistake.value)
     assert path.read_bytes() == b"old" and names(tmp_path) == ["piece"]
 
 
@@ -212,24 +212,24 @@ def test_a_folder_is_made_and_left_empty(tmp_path):
 def test_a_folder_that_cannot_be_is_named(tmp_path, write):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(Mistake, match=r"file is a file; choose another --out"):
+    with pytest.raises(Mistake, match=r"file is a file; choose another folder"):
         write(tmp_path / "file" / "runs" / "sets")
-    with pytest.raises(Mistake, match=r"link is a link to nothing; choose another --out"):
+    with pytest.raises(Mistake, match=r"link is a link to nothing; choose another folder"):
         write(tmp_path / "link" / "runs")
-    with pytest.raises(Mistake, match=r"cannot write /proc/runs/sets: .*; choose another --out"):
+    with pytest.raises(Mistake, match=r"cannot write /proc/runs/sets: .*; choose another folder"):
         write(Path("/proc/runs/sets"))
 
 
 def test_a_file_in_place_of_the_folder_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(Mistake, match=r"file is a file, not a folder; choose another --out"):
+    with pytest.raises(Mistake, match=r"file is a file, not a folder; choose another folder"):
         require_writable(tmp_path / "file")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="this user may write everywhere")
 def test_a_read_only_folder_is_refused(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(Mistake, match="Permission denied; choose another --out"):
+    with pytest.raises(Mistake, match="Permission denied; choose another folder"):
         require_writable(tmp_path)
     tmp_path.chmod(0o700)
 

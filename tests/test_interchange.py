@@ -87,7 +87,14 @@ def test_one_of_several_sets(few, take, fails, tmp_path):
     held = {"data": [[1 - images, labels], [images, labels]]}
     small, said = take(held, "--set", "1")
     assert same(small, few) and "set 1 of 2" in said
-    args = ["import", str(tmp_path / "theirs.pt"), "--set", "2", "--out", str(tmp_path / "no")]
+    args = [
+        "import",
+        str(tmp_path / "theirs.pt"),
+        "--set",
+        "2",
+        "--out",
+        str(tmp_path / "no.safetensors"),
+    ]
     assert "holds 2 sets; give 0 to 1" in fails(command.main, args)
 
 
@@ -103,7 +110,7 @@ def test_labels_by_the_order_where_that_is_certain_or_said(digits, take, fails, 
     assert take(grouped)[0].labels.tolist() == [n // 2 for n in range(20)]
     small, _ = take(grouped.flatten(0, 1), "--labels", "sorted")
     assert torch.equal(small.images, grouped.flatten(0, 1))
-    args = ["import", str(tmp_path / "theirs.pt"), "--out", str(tmp_path / "no")]
+    args = ["import", str(tmp_path / "theirs.pt"), "--out", str(tmp_path / "no.safetensors")]
     assert "holds no labels; give --labels FILE, or --labels sorted" in fails(command.main, args)
 
 
@@ -269,9 +276,9 @@ def test_nothing_in_a_file_is_executed(way, few, fails, tmp_path):
         path.write_bytes(pickle.dumps(Hostile(place)))
     else:
         torch.save(held, path, _use_new_zipfile_serialization=way == "zip")
-    error = fails(command.main, ["import", str(path), "--out", str(tmp_path / "no")])
+    error = fails(command.main, ["import", str(path), "--out", str(tmp_path / "no.safetensors")])
     assert "is not opened" in error and "weights_only=False" not in error
-    assert not place.exists() and not (tmp_path / "no").exists()
+    assert not place.exists() and not (tmp_path / "no.safetensors").exists()
 
 
 def wrong(images, labels):
@@ -326,7 +333,7 @@ def test_a_damaged_file_gets_one_line(how, few, fails, tmp_path):
             path.mkdir()
     else:
         path.write_bytes(damaged(path)[how])
-    error = fails(command.main, ["import", str(path), "--out", str(tmp_path / "no")])
+    error = fails(command.main, ["import", str(path), "--out", str(tmp_path / "no.safetensors")])
     assert str(path) in error
 
 
@@ -345,7 +352,7 @@ def test_a_damaged_file_gets_one_line(how, few, fails, tmp_path):
 )
 def test_a_wrong_flag_gets_one_line(flags, why, few, fails, tmp_path):
     torch.save([*few], tmp_path / "theirs.pt")
-    out = [] if "--out" in flags else ["--out", str(tmp_path / "no")]
+    out = [] if "--out" in flags else ["--out", str(tmp_path / "no.safetensors")]
     assert why in fails(command.main, ["import", str(tmp_path / "theirs.pt"), *flags, *out])
 
 
@@ -361,7 +368,7 @@ def test_another_s_file_is_never_replaced(few, take, fails, tmp_path):
 
 def test_our_own_set_needs_no_import(digits, make, fails, tmp_path):
     make("random", digits.train, 1).save(tmp_path / "set.safetensors")
-    args = ["import", str(tmp_path / "set.safetensors"), "--out", str(tmp_path / "no")]
+    args = ["import", str(tmp_path / "set.safetensors"), "--out", str(tmp_path / "no.safetensors")]
     assert "it is a set of this suite already" in fails(command.main, args)
 
 
@@ -473,8 +480,16 @@ def test_pandas_and_datasets_open_the_parquet_file(digits, make, tmp_path):
 def test_a_text_file_is_refused_without_the_librarys_advice(fails, tmp_path):
     path = tmp_path / "README.md"
     path.write_text("# A few images that stand for many\n")
-    error = fails(command.main, ["import", str(path), "--out", str(tmp_path / "no")])
+    error = fails(command.main, ["import", str(path), "--out", str(tmp_path / "no.safetensors")])
     assert error.endswith("; give a .pt, .npz, .npy or .safetensors\n") and "Check" not in error
+
+
+def test_where_export_cannot_write_it_names_no_flag_of_another(digits, make, fails, tmp_path):
+    make("random", digits.train, 1).save(tmp_path / "set.safetensors")
+    (tmp_path / "file").touch()
+    args = ["export", str(tmp_path / "set.safetensors"), "--to", str(tmp_path / "file")]
+    error = fails(command.main, args)
+    assert "file is a file" in error and error.endswith("; choose another folder\n")
 
 
 def test_an_unknown_verb_is_named_with_the_nearest(fails):

@@ -203,7 +203,8 @@ def wrong_shapes():
 def wrong_places():
     """A file where a folder is needed, and the reverse; FILE and FOLDER are put in by the test."""
     for command in LEARN:
-        yield Wrong(command, ["--out", "FILE/runs"], "choose another --out")
+        place = f"FILE/runs{'.safetensors' * (command == 'distill')}"
+        yield Wrong(command, ["--out", place], "choose another folder")
         yield Wrong(
             command,
             ["--dataset", "folder", "--image-size", "8", "--data-root", "FILE"],
@@ -213,6 +214,8 @@ def wrong_places():
     for command in LEARN[1:]:
         yield Wrong(command, ["--out", "FILE"], "FILE")
     yield Wrong("distill", ["--out", "FOLDER"], "is a folder")
+    yield Wrong("distill", ["--out", "set.pt"], "ends in .safetensors")
+    yield Wrong("distill", ["--out", "set"], "ends in .safetensors")
     yield Wrong("distill", ["--out", "FOLDER/"], "is a folder")
     yield Wrong("distill", ["--export", "FILE"], "FILE")
     yield Wrong("distill", ["--method.start", "FOLDER/none.csv"], "none.csv")

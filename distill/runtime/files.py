@@ -97,7 +97,7 @@ def require_writable(folder: Path) -> None:
         _forget(probe)
     except OSError as error:
         if folder.is_file():
-            raise Mistake(f"{folder} is a file, not a folder; choose another --out") from error
+            raise Mistake(f"{folder} is a file, not a folder; choose another folder") from error
         raise _unwritten(folder, error) from error
     _used.add(folder)
     tidy(folder)
@@ -186,7 +186,7 @@ def _unwritten(path: Path, error: OSError) -> Mistake:
     if error.errno in FULL:
         return Mistake(
             f"cannot write {path}: {error.strerror}; make room and run the same command again, or "
-            "choose another --out"
+            "choose another folder"
         )
     why = error.strerror or str(error)
     for place in (path, *path.parents):
@@ -194,4 +194,4 @@ def _unwritten(path: Path, error: OSError) -> Mistake:
             if place != path and not place.is_dir():
                 why = f"{place} is {'a file' if place.exists() else 'a link to nothing'}"
             break
-    return Mistake(f"cannot write {path}: {why}; choose another --out")
+    return Mistake(f"cannot write {path}: {why}; choose another folder")
