@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks import command as shared
 from benchmarks.ablation import grid
 from benchmarks.classification.__main__ import Classification, prepare, run
+from distill import choices
 from distill.runtime import ranks
 from distill.runtime.flags import configure, parse
 from distill.runtime.mistake import one_line
@@ -33,6 +34,7 @@ class Ablation(Classification):
     --method.NAME VALUE, change the preset that all are compared with.
     """
 
+    method: choices.Method = "datadam"
     vary: tuple[str, ...] = ()
     """Settings and their values: power=1,2,4 every_layer=true; may be given more than once."""
     grid: bool = False

@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 import re
+import types
 import typing
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -214,8 +215,6 @@ def _complaint(box: str, prog: str, *, hint: str) -> str:
     text = " ".join(lines).removeprefix("Error parsing settings: ")  # a Mistake of ours
     text = re.sub("( Argument helptext:.*)? For full helptext, ", "; ", text)
     text, _, _ = text.partition(f"; run {prog} --help")
-    # Of a flag that may be left out the last of its types' complaints; None is not for users.
-    text = re.sub(r"no type matching .* Got errors: .* - (<class.*?>|typing.*?\)?\]): ", "", text)
     help = f"; see {prog} --help"
     text, most = text.removesuffix(help), 380 - len(hint + help)
     return (text if len(text) <= most else f"{text[:most]} ...") + hint + help
@@ -240,6 +239,22 @@ def _values() -> ConstructorRegistry:
                 is_instance=lambda value: isinstance(value, kind),
                 str_from_instance=lambda value: [str(value)],
             )
+
+    @constructors.primitive_rule
+    def _(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+        """Of a flag that may be left out: None is not for users."""
+        kinds = [kind for kind in typing.get_args(info.type) if kind is not type(None)]
+        if info.type_origin not in (types.UnionType, typing.Union) or len(kinds) > 1:
+            return None
+        own = PrimitiveTypeInfo.make(kinds[0], info.markers)
+        spec = ConstructorRegistry.get_primitive_spec(own)
+        return dataclasses.replace(
+            spec,
+            is_instance=lambda value: value is None or spec.is_instance(value),
+            str_from_instance=lambda value: (
+                ["None"] if value is None else spec.str_from_instance(value)
+            ),
+        )
 
     rule(int, _integer, "INT")
     rule(float, _number, "FLOAT")
