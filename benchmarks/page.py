@@ -145,13 +145,17 @@ def _some(count: int, what: str) -> str:
 
 
 def made_with(records: Sequence[Record]) -> list[str]:
-    """The commands that the records came from, without what only says where: `--out runs`."""
+    """The commands that the records came from, without what only says where: `--out runs`.
+
+    Where the images of a dataset of one's own lie is a part of what was asked.
+    """
     return sorted({_anywhere(record.provenance.command) for record in records})
 
 
 def _anywhere(command: str) -> str:
     words = shlex.split(command)
-    places = [n for n, word in enumerate(words) if word in ("--out", "--workers")]
+    where = ("--out", "--workers") if "folder" in words else ("--out", "--workers", "--data-root")
+    places = [n for n, word in enumerate(words) if word in where]
     dropped = {n + more for n in places for more in (0, 1)}
     return shlex.join(word for n, word in enumerate(words) if n not in dropped)
 

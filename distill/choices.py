@@ -38,8 +38,8 @@ Compile = chosen(
 Deterministic = Annotated[
     bool,
     tyro.conf.arg(
-        help="Have a GPU give the same bits twice, which takes longer. It has never run on a GPU. "
-        "On a CPU the same command gives the same bits anyway."
+        help="Have a GPU give the same bits twice, which takes longer. On a CPU the same command "
+        "gives the same bits anyway."
     ),
 ]
 Workers = Annotated[

@@ -13,7 +13,7 @@ from benchmarks.continual.figures import curves
 from benchmarks.continual.page import curve_frame
 from benchmarks.continual.page import pages as continual_pages
 from benchmarks.evidence import Run
-from benchmarks.page import labels, markdown
+from benchmarks.page import labels, made_with, markdown
 from benchmarks.record import RESULTS
 from distill.recipes import Recipe
 
@@ -501,6 +501,15 @@ def test_a_command_on_a_page_does_not_say_where_its_files_went():
     provenance = dataclasses.replace(record.provenance, command=command)
     (page,) = continual_pages([dataclasses.replace(record, provenance=provenance)], []).values()
     assert page.commands == ["python -m benchmarks.continual --ipc 1 --seed 3"]
+
+
+@pytest.mark.parametrize(("dataset", "shown"), [("digits", ""), ("folder", " --data-root pets")])
+def test_where_the_images_lie_is_said_of_images_of_ones_own(dataset, shown):
+    command, record = "python -m benchmarks.x --dataset {}{} --ipc 2", continual_record()
+    ran = command.format(dataset, " --data-root pets")
+    provenance = dataclasses.replace(record.provenance, command=ran)
+    record = dataclasses.replace(record, provenance=provenance)
+    assert made_with([record]) == [command.format(dataset, shown)]
 
 
 def test_a_page_names_the_commands_of_all_its_records():
