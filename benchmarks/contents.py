@@ -73,7 +73,10 @@ class Contents:
             self.texts[path] = self._with_tables(path)
 
     def _with_tables(self, path: Path) -> str:
-        """A text of ours with summaries between `<!-- table NAME -->` and `<!-- end -->`."""
+        """A text of ours with summaries between `<!-- table NAME -->` and `<!-- end -->`.
+
+        `<!-- table NAME first -->` asks for the first table of the summary alone.
+        """
         text = _text(path)
 
         def fill(place: re.Match) -> str:
@@ -82,10 +85,11 @@ class Contents:
                     f"{path} asks for table '{place[1]}', which no record makes; there are: "
                     f"{', '.join(self.named)}"
                 )
-            shown = in_words(self.named[place[1]].summary)
-            return f"<!-- table {place[1]} -->\n{shown}<!-- end -->"
+            summary = self.named[place[1]].summary
+            shown = in_words(summary[:1] if place[2] else summary)
+            return f"<!-- table {place[1]}{place[2]} -->\n{shown}<!-- end -->"
 
-        place = r"<!-- table (\S+) -->\n((?!<!-- table ).)*?<!-- end -->"
+        place = r"<!-- table (\S+)( first|) -->\n((?!<!-- table ).)*?<!-- end -->"
         filled, places = re.subn(place, fill, text, flags=re.DOTALL)
         if places != text.count("<!-- table "):
             raise Mistake(
