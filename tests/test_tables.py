@@ -210,6 +210,15 @@ def test_a_wrong_results_folder(tmp_path):
     assert f"no reported.csv in {tmp_path}; --results takes" in refused(tmp_path)
 
 
+def test_a_text_may_ask_for_the_first_table_alone(results):
+    readme = results.parent / "README.md"
+    readme.write_text(f"<!-- table {PAGE} first -->\n<!-- end -->\n")
+    tables.main(Tables(results=results))
+    text = readme.read_text()
+    assert text.startswith(f"<!-- table {PAGE} first -->\nFinal accuracy (%)")
+    assert "Minus random" not in text and stale(results) == []
+
+
 def test_the_readme_shows_the_summary_between_its_markers(results):
     readme = results.parent / "README.md"
     marked = f"before\n<!-- table {PAGE} -->\nold\n<!-- end -->\nbetween\n"
