@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from distill.images import ImageSet
-from distill.learn import Config
 from distill.matching import Config as Matching
 from distill.plan import KIND, Plan, begun, distill, pieces_of
 from distill.runtime import locks, ranks
@@ -252,7 +251,7 @@ def _most_steps(jobs: Iterable[Job]) -> int:
 def _steps(plan: Plan) -> int:
     """About how many steps of a network one class takes."""
     config = plan.config
-    steps = config.iterations if isinstance(config, Config) else 0
+    steps = config.iterations if config.stepwise else 0
     real = config.networks or steps if isinstance(config, Matching) else 0
     return steps + real
 

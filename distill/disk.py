@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from distill import learn, matching
 from distill.bank import Bank
 from distill.beforehand import Source, Wanted, joined
 from distill.checkpoints import KIND as STATE
@@ -28,7 +27,7 @@ def bytes_needed(plan: Plan, real: ImageSet, *, sets: int = 1) -> int:
     place of.
     """
     one = len(real.present) * (plan.ipc * math.prod(real.shape) * 4 + A_FILE)
-    states = 3 * (sets if plan.extendable else 1) if isinstance(plan.config, learn.Config) else 0
+    states = 3 * (sets if plan.config.extendable else 1) if plan.config.stepwise else 0
     return one * (2 * sets + states + 1) + RECORDS
 
 
@@ -45,7 +44,7 @@ def require(folder: Path, wanted: Iterable[Wanted], source: Source) -> None:
     for plan, labels in jobs:
         places = pieces_of(plan, source.real.only(labels), source.compute)
         pieces |= {store.path(place.name, KIND, place.facts) for place in places}
-        if isinstance(plan.config, learn.Config):
+        if plan.config.stepwise:
             states = states_of(plan, places)
             pieces |= {store.path(place.name, STATE, place.facts) for place in states}
     plans = {plan for plan, _ in jobs}
@@ -65,7 +64,7 @@ def require(folder: Path, wanted: Iterable[Wanted], source: Source) -> None:
 def _banks(plan: Plan, labels: Sequence[int], source: Source) -> list[Bank]:
     """The networks that are trained for a set of these classes, if any are."""
     config = plan.config
-    if not (isinstance(config, matching.Config) and config.trained):
+    if not (config.stepwise and config.trained):
         return []
     real = source.real.only(labels)
     return [Bank.of(config, real, seed=plan.seed, compute=source.compute)]

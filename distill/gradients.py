@@ -14,6 +14,7 @@ on the images of all classes between two steps, as published for 10 and 50 image
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -60,6 +61,8 @@ class Config(learn.Config):
     inner_loop: int = 0
     network_rate: float = 0.01
     real_batch: int = 256
+
+    compiles: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

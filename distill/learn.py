@@ -8,7 +8,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
+from distill.settings import Settings
 
 SCHEDULES = ("constant", "linear")
 SELECTIONS = ("herding", "kcenter")
@@ -32,7 +33,7 @@ MOST_STEPS = 100_000_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """How pixels are learned.
 
     Attributes:
@@ -54,6 +55,11 @@ class Config:
     averaged: float = 0.0
     start: str = "real"
     formation: int = 1
+
+    learns: ClassVar[bool] = True
+    stepwise: ClassVar[bool] = True
+    compiles: ClassVar[bool] = True
+    trained: ClassVar[float] = 0.0  # passes over real images, of networks; others set it
 
     def __post_init__(self) -> None:
         require(self, "iterations", least=0, most=MOST_STEPS)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill import bank, learn, matching
+from distill import bank, learn
 from distill.checkpoints import KIND as STATE
 from distill.checkpoints import Checkpoints, Place, standing
 from distill.images import About, ImageSet
@@ -72,16 +72,6 @@ class Plan:
         """The method's file."""
         return registry.load("distill.methods", self.method)
 
-    @property
-    def learns(self) -> bool:
-        """Whether anything is trained: pixels or networks."""
-        return isinstance(self.config, learn.Config) or getattr(self.config, "learns", False)
-
-    @property
-    def extendable(self) -> bool:
-        """Whether a set of more steps can go on from where this one ends."""
-        return isinstance(self.config, learn.Config) and self.config.extendable
-
     def identity(self, real: ImageSet, precision: str = FLOAT32) -> dict[str, Any]:
         """What the images made of the classes in `real` depend on."""
         return self._further(real.about, precision) | {
@@ -97,14 +87,14 @@ class Plan:
 
     def _further(self, about: About, precision: str) -> dict[str, Any]:
         """Of a method that learns: what is not usual, its bank, a method that chose its start."""
-        if not self.learns:
+        if not self.config.learns:
             return {}
         facts: dict[str, Any] = {} if precision == FLOAT32 else {"precision": precision}
-        if isinstance(self.config, matching.Config) and self.config.trained:
+        if not self.config.stepwise:
+            return facts
+        if self.config.trained:
             facts["bank"] = {"version": bank.VERSION, "points": bank.POINTS}
             facts["bank"] |= {"recipe": bank.recipe(about)}
-        if not isinstance(self.config, learn.Config):
-            return facts
         selection = learn.selection(self.config.start)
         if selection is not None:
             config = learn.selecting(selection, about, self.ipc)
@@ -179,7 +169,7 @@ def _fresh(
             if set(place.labels) <= set(labels):
                 part = fresh[place.name] = made.only(place.labels)
                 store.put(place.name, KIND, place.facts, part.tensors(), part.facts())
-        if not plan.extendable:
+        if not plan.config.extendable:
             group.drop()
     return fresh
 
@@ -191,7 +181,7 @@ def pieces_of(plan: Plan, real: ImageSet, compute: Compute) -> list[Place]:
     may round otherwise, and is another piece.
     """
     units = [real.present] if plan.config.couples_classes else [[label] for label in real.present]
-    asked = plan.learns and compute.compile != "auto"
+    asked = plan.config.compiles and compute.compile != "auto"
     own: dict[str, Any] = {"compile": compute.compile} if asked else {}
     own |= {"deterministic": True} if compute.deterministic else {}
     return [
@@ -206,7 +196,7 @@ def begun(plan: Plan, lacking: Sequence[Place], store: Store) -> list[Checkpoint
     """The missing classes, those together that a run that was broken off left at one step."""
     if not lacking:
         return []
-    if not isinstance(plan.config, learn.Config):
+    if not plan.config.stepwise:
         return [Checkpoints(store, lacking)]
     return standing(store, states_of(plan, lacking), most=plan.config.iterations)
 
@@ -214,7 +204,7 @@ def begun(plan: Plan, lacking: Sequence[Place], store: Store) -> list[Checkpoint
 def states_of(plan: Plan, places: Sequence[Place]) -> list[Place]:
     """Where a store keeps the checkpoints of these pieces, of a method that learns."""
     config = plan.config
-    if plan.extendable:
+    if config.extendable:
         usual = next(f.default for f in dataclasses.fields(config) if f.name == "iterations")
         config = dataclasses.replace(config, iterations=usual)
     return [
@@ -225,7 +215,7 @@ def states_of(plan: Plan, places: Sequence[Place]) -> list[Place]:
 
 def _forget(plan: Plan, finished: Sequence[Place], store: Store) -> None:
     """Delete the checkpoints of finished pieces that a run left which was killed just then."""
-    if isinstance(plan.config, learn.Config) and not plan.extendable:
+    if plan.config.stepwise and not plan.config.extendable:
         for place in states_of(plan, finished):
             if store.path(place.name, STATE, place.facts).exists():
                 store.drop(place.name, STATE, place.facts)
@@ -261,7 +251,7 @@ def _made(
         seed=plan.seed,
         compute=compute,
         progress=progress,
-        **({"checkpoints": checkpoints} if plan.learns else {}),
+        **({"checkpoints": checkpoints} if plan.config.learns else {}),
     )
     seconds, core_seconds = checkpoints.spent()
     made = Made(
@@ -274,7 +264,7 @@ def _made(
         config=dataclasses.asdict(plan.config),
         normalisation=real.normalisation.describe(),
         versions={name: version(name) for name in ("torch", "torchvision")},
-        precision=compute.precision if plan.learns else FLOAT32,
+        precision=compute.precision if plan.config.learns else FLOAT32,
         seconds=round(seconds, 3),
         core_seconds=round(core_seconds, 3),
     )

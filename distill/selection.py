@@ -6,7 +6,6 @@ depends on no other class and on no training recipe.
 
 import dataclasses
 from collections.abc import Callable
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +18,14 @@ from distill.networks import build_many, parse
 from distill.runtime.compute import Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
+from distill.settings import Settings
 
 Rule = Callable[[Tensor, int], list[int]]
 """From the features [n, D] of a class to the places of the images chosen, so many, in order."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """How images are described.
 
     Attributes:
@@ -35,9 +35,6 @@ class Config:
 
     network: str = "convnet-d3-w128-instance-relu-avg"
     networks: int = 4
-
-    couples_classes: ClassVar[bool] = False
-    formation: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", str(parse(self.network)))  # one network, one name

@@ -7,7 +7,6 @@ never by where they lie.
 
 import dataclasses
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from distill.images import About, ImageSet
 from distill.runtime.compute import Compute
 from distill.runtime.mistake import Mistake, short
 from distill.runtime.progress import Progress
+from distill.settings import Settings
 from distill.synthetic import SyntheticSet
 
 VERSION = 1
@@ -25,7 +25,7 @@ NAME = methods.SET
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Which set.
 
     Attributes:
@@ -34,7 +34,6 @@ class Config:
         formation: as the file says.
     """
 
-    couples_classes: ClassVar[bool] = False
     file: str = dataclasses.field(default="", compare=False)
     digest: str = ""
     formation: int = 1

@@ -46,23 +46,20 @@ METHOD = '''
 """Every image is the mean of a few real ones."""
 
 import dataclasses
-from typing import ClassVar
 
 import torch
 
 from distill import presets
 from distill.learn import require
 from distill.runtime.seeding import generator
+from distill.settings import Settings
 
 VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     of: int = 2
-
-    couples_classes: ClassVar[bool] = False
-    formation: ClassVar[int] = 1
 
     def __post_init__(self):
         require(self, "of", least=1)

@@ -14,6 +14,7 @@ from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
+from distill.settings import Settings
 
 from conftest import SMALL
 
@@ -34,7 +35,8 @@ def test_a_method_file_holds_what_the_contract_says(name):
         for dataset in DATASETS:
             config = module.preset(about(dataset), 10, preset)
             assert type(config) is module.Config
-            assert isinstance(config.couples_classes, bool) and config.formation in (1, 2)
+            assert isinstance(config, Settings) and isinstance(config.couples_classes, bool)
+            assert config.formation in (1, 2)
             assert dataclasses.replace(config) == config
             with pytest.raises(dataclasses.FrozenInstanceError):
                 config.anything = 1

@@ -187,6 +187,7 @@ def test_what_was_compiled_by_order_is_not_what_the_rule_made(fill, digits):
     fill(real, compute=Compute(compile="never"))
     fill(real, compute=Compute(compile="never"))
     assert fill.made == [[0], [0]]
-    fill(real, plan("random"))
-    fill(real, plan("random"), compute=Compute(compile="never"))  # compiles nothing
-    assert fill.made == [[0], [0], [0]]
+    for method in ("random", "dc"):
+        fill(real, plan(method))
+        fill(real, plan(method), compute=Compute(compile="never"))  # it compiles nothing
+    assert fill.made == [[0], [0], [0], [0]]

@@ -73,19 +73,17 @@ BRIGHTEST = '''
     """The brightest images of each class."""
 
     import dataclasses
-    from typing import ClassVar
 
     import torch
+
+    from distill.settings import Settings
 
     VERSION = 1
 
 
     @dataclasses.dataclass(frozen=True)
-    class Config:
+    class Config(Settings):
         darkest: bool = False
-
-        couples_classes: ClassVar[bool] = False
-        formation: ClassVar[int] = 1
 
 
     def preset(about, ipc, name):

@@ -147,7 +147,7 @@ def planned(command: Nas, flags: list[str], about: "About") -> tuple["Plan | Non
     Raises:
         Mistake: no such proxy or method, or a method's flag that it does not have.
     """
-    from distill import formation, learn, presets
+    from distill import formation, presets
     from distill.plan import Plan
     from distill.runtime.seeding import derive
     from downstream.nas import space
@@ -166,7 +166,7 @@ def planned(command: Nas, flags: list[str], about: "About") -> tuple["Plan | Non
     preset = module.preset(about, command.ipc, command.preset)
     named = command.space or presets.protocol(command.preset)
     every = None if is_file(named) else space.pattern(named, about.shape)
-    if isinstance(preset, learn.Config) and every is not None:  # others know no patterns
+    if preset.stepwise and every is not None:  # others know no patterns
         flags = spelled(flags, every)
     config = configure(preset, flags, prog=PROG, command=Nas)
     formation.require(config.formation, about.shape)

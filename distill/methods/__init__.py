@@ -3,15 +3,13 @@
 A file holds
     VERSION                   raised when a mended bug changes what the same configuration makes
     Config                    a frozen dataclass: everything but the data, ipc and the seed. It
-                              checks itself when it is made. `couples_classes` says whether a
-                              class's images depend on the others, `formation` how many smaller
-                              images share a stored one (per side)
+                              checks itself when it is made, and derives from
+                              `distill.settings.Settings`, which says what is asked of it
     preset(about, ipc, name)  the Config that a preset (one of `distill.presets.USUAL` at least)
                               stands for, given the facts of the dataset
     distill(real, ipc, config=, seed=, compute=, progress=)
                               images float32 [classes present, ipc, C, H, W] in pixel units. If
-                              Config is a `distill.learn.Config`, or has a true `learns` since
-                              networks are trained, it is also given checkpoints=, for
+                              Config has a true `learns`, it is also given checkpoints=, for
                               `distill.learn.learn` or `distill.stretches.run`
 
 `distill.plan.distill` calls it, through the store.

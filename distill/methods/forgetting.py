@@ -28,6 +28,7 @@ from distill.runtime.compute import Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import derive, generator
 from distill.runtime.store import Tensors
+from distill.settings import Settings
 from distill.stretches import Place
 from distill.train import fit, predictions
 
@@ -37,7 +38,7 @@ KIND = "forgetting"
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """How forgetting is counted.
 
     Attributes:
@@ -48,8 +49,8 @@ class Config:
     passes: int = 20
 
     couples_classes: ClassVar[bool] = True
-    formation: ClassVar[int] = 1
     learns: ClassVar[bool] = True
+    compiles: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", str(parse(self.network)))  # one network, one name

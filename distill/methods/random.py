@@ -1,7 +1,6 @@
 """Real images chosen at random; a smaller set is a prefix of a larger one."""
 
 import dataclasses
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,16 +10,14 @@ from distill.images import About, ImageSet
 from distill.runtime.compute import Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
+from distill.settings import Settings
 
 VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Nothing to configure."""
-
-    couples_classes: ClassVar[bool] = False
-    formation: ClassVar[int] = 1
 
 
 def preset(about: About, ipc: int, name: str) -> Config:

@@ -18,6 +18,7 @@ import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
 from distill.runtime.mistake import Mistake
+from distill.settings import Settings
 
 if TYPE_CHECKING:
     from distill.images import ImageSet
@@ -31,11 +32,8 @@ VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Nothing to configure."""
-
-    couples_classes: ClassVar[bool] = False
-    formation: ClassVar[int] = 1
 
 
 @dataclasses.dataclass(frozen=True)
