@@ -112,6 +112,31 @@ def fails(capsys):
     return run
 
 
+@pytest.fixture
+def nette(tmp_path):
+    """The folder of Imagenette, as its archive has it."""
+    from trees import tree, write
+
+    from distill.datasets import imagenette
+
+    return write(tmp_path / "imagenette2-160", tree(imagenette.CLASSES))
+
+
+@pytest.fixture
+def decodings(monkeypatch):
+    """As many as pictures are decoded from now on."""
+    from distill.datasets import _pictures
+
+    decode, done = _pictures.decode, []
+
+    def counted(*given):
+        done.append(given)
+        return decode(*given)
+
+    monkeypatch.setattr(_pictures, "decode", counted)
+    return done
+
+
 def write_tree(root, classes=("cat", "dog"), count=3, size=10):
     """A folder dataset of small pictures, each class of a colour of its own."""
     import numpy as np

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,13 +12,12 @@ import torch
 
 from benchmarks.classification import __main__ as classification
 from benchmarks.continual import __main__ as continual
-from benchmarks.nas import __main__ as nas
 from benchmarks.record import read
 from distill import __main__ as distill_command
 from distill.datasets import digits as digits_file
 from distill.images import Data, ImageSet
 from distill.plan import Plan, distill
-from distill.runtime import flags, registry
+from distill.runtime import registry
 from distill.runtime.early import LINE
 from distill.runtime.seeding import derive, generator
 from distill.runtime.store import Store
@@ -370,166 +368,6 @@ def test_the_paper_presets_run_for_a_step(brief, tmp_path):
     assert config["network"] == "convnet-d3-w128-instance-relu-avg" and config["networks"] == 0
 
 
-SHARED = [
-    (["--dataset", "cifar11"], "unknown dataset 'cifar11'.*did you mean cifar10"),
-    (["--dataset", "_official"], "unknown dataset '_official'"),
-    (["--preset", "papre"], "unknown preset 'papre'.*did you mean paper"),
-    (["--ipc", "0"], "--ipc 0: give 1 or more"),
-    (["--ipc", "-3"], "--ipc -3: give 1 or more"),
-    (["--ipc", "1000"], "--ipc 1000 is more than the 116 images of class '8' of digits"),
-    (["--ipc", "two"], "Error parsing --ipc"),
-    (["--ipc"], "--ipc"),
-    (["--seed", "1.5"], "Error parsing --seed"),
-    (["--device", "cuda:7"], "device 'cuda:7' is not there; this machine has: cpu"),
-    (["--image-size", "32"], "digits has its own image size, 8; leave --image-size out"),
-    (["--image-size", "big"], "Error parsing --image-size"),
-    (["--dataset", "folder"], "give --image-size"),
-    (["--dataset", "folder", "--image-size", "4"], "--image-size 4: give 8 to 1024"),
-    (["--dataset", "folder", "--image-size", "8", "--data-root", "/none"], "cannot read.*none"),
-    (["--ipcs", "2"], "Unrecognized options: --ipcs"),
-    (["stray"], "Unrecognized.*stray|unknown verb 'stray'; accepted: import, export"),
-    (["--method.powr", "2"], "Unrecognized.*--method.power FLOAT"),
-    (["--method.power", "0"], "power"),
-    (["--method.network", "convnet-batsch"], "'batsch'.*did you mean batch"),
-]
-NETWORK = [
-    (["--network", "convnet-w64-batsch"], "'batsch'.*did you mean batch"),
-    (["--network", "convent"], "unknown network 'convent'.*did you mean convnet"),
-    (["--network", ""], "unknown network ''"),
-    (["--judge", "tset"], "unknown judge 'tset'.*did you mean test"),
-    (["--workers", "0"], "--workers 0: give 1 or more"),
-]
-WRONG = {
-    continual: [
-        *SHARED,
-        *NETWORK,
-        (["--buffer", "datadm"], "unknown buffer 'datadm'; did you mean datadam. accepted: "),
-        (["--buffer", "herdin"], "did you mean herding"),
-        (["--buffer", "random", "--method.power", "2"], "Unrecognized.*--method.power"),
-        (["--strategy", "retrian"], "unknown strategy 'retrian'.*did you mean retrain"),
-        (["--steps", "0"], "--steps 0: give 1 or more"),
-        (["--steps", "11"], "--steps 11 cannot be had with 10 classes; give 1 to 10"),
-        (["--orders", "0"], "--orders 0: give 1 or more"),
-        (["--orders", "-1"], "--orders -1: give 1 or more"),
-        (["--sets", "0"], "--sets 0: give 1 or more"),
-        (["--sets", "6"], "--sets 6 cannot be spread over the 5 orders"),
-        (["--logger", "cvs"], "unknown logger 'cvs'.*did you mean csv"),
-    ],
-    classification: [
-        *SHARED,
-        *NETWORK,
-        (["--method", "datadm"], "unknown method 'datadm'.*did you mean datadam"),
-        (["--sets", "0"], "--sets 0: give 1 or more"),
-        (["--networks", "0"], "--networks 0: give 1 or more"),
-        (["--epochs", "0"], "--epochs 0: give 1 or more"),
-        (["--recipe", "icd"], "unknown recipe 'icd'; did you mean idc. accepted: dm, idc, short"),
-        (["--recipe", ""], "unknown recipe ''"),
-        (["--recipe", "idc", "--epochs", "-1"], "--epochs -1: give 1 or more"),
-        (["--zca", "maybe"], "Unrecognized.*maybe"),
-    ],
-    distill_command: [*SHARED, (["--method", "dmm"], "unknown method 'dmm'.*did you mean dm")],
-}
-
-
-@pytest.mark.parametrize(
-    ("module", "args", "says"),
-    [(module, *case) for module, cases in WRONG.items() for case in cases],
-    ids=lambda part: part.__name__.split(".")[-2] if hasattr(part, "main") else None,
-)
-def test_a_wrong_value_gets_one_line_before_the_work(
-    module, args, says, fails, tmp_path, monkeypatch
-):
-    def work(*given, **also):
-        raise AssertionError("it began to work")
-
-    monkeypatch.setattr("distill.methods.datadam.distill", work)
-    if hasattr(module, "run"):
-        monkeypatch.setattr(module, "run", work)
-    error = fails(module.main, [*args, "--out", str(tmp_path / "runs" / "x")])
-    assert re.search(says, error), error
-
-
-def test_a_negative_value_is_a_value_and_no_flag():
-    given = ["--method.networks", "-1"]
-    command, rest = flags.parse(continual.Continual, ["--ipc", "2", *given], prog="x")
-    assert command.ipc == 2 and rest == given
-
-
-BRACES = "put a value with braces or spaces in quotation marks"
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--method.network", "convnet-d3-w32-instance", "convnet-d3-w64-instance"],
-        ["--method.network=convnet-d3-w32", "--method.network=convnet-d3-w64"],
-        ["--out", "my", "runs"],
-    ],
-    ids=" ".join,
-)
-def test_words_that_a_shell_made_of_one_value_are_told_of_quotation_marks(words, fails):
-    for main in (distill_command.main, continual.main, classification.main):
-        error = fails(main, words)
-        assert BRACES in error and len(error) < 400, error
-
-
-def test_other_mistakes_are_not_told_of_them(fails):
-    for words in (["stray"], ["--ipcs", "2"], ["--ipc", "1", "--ipc", "2"]):
-        assert "quotation" not in fails(distill_command.main, words)
-
-
-@pytest.mark.parametrize("help", ["--help", "-h"])
-@pytest.mark.parametrize(
-    ("main", "names", "common"),
-    [
-        (distill_command.main, "--method", ("--dataset", "--out", "--export")),
-        (continual.main, "--buffer", ("--dataset", "--out", "--orders")),
-        (classification.main, "--method", ("--dataset", "--out", "--recipe")),
-        (nas.main, "--method", ("--dataset", "--out", "--engine")),
-    ],
-    ids=["distill", "continual", "classification", "nas"],
-)
-def test_help_with_a_method_shows_the_commands_flags_and_the_methods(
-    main, names, common, help, capsys
-):
-    with pytest.raises(SystemExit) as end:
-        main([names, "datadam", help])
-    printed = capsys.readouterr()
-    assert end.value.code == 0 and printed.err == ""
-    for flag in (*common, "--method.power", "--method.iterations"):
-        assert f"{flag} " in printed.out, flag
-    assert not re.search(r"\b(distill|downstream|networks)\.[a-z]", printed.out)  # no module
-    with pytest.raises(SystemExit):
-        main([names, "random", "--dataset", "folder", help])  # which asks for a size elsewhere
-    printed = capsys.readouterr().out
-    assert "--dataset " in printed and "--method.power" not in printed
-
-
-def test_an_unusable_output_folder_is_said_before_the_work(fails, tmp_path):
-    (tmp_path / "file").write_text("")
-    for main in (continual.main, classification.main):
-        assert "cannot write" in fails(main, ["--out", str(tmp_path / "file" / "runs")])
-    error = fails(distill_command.main, ["--out", str(tmp_path / "file" / "set.safetensors")])
-    assert "choose another folder" in error
-    assert "is a folder" in fails(distill_command.main, ["--out", str(tmp_path)])
-    export = ["--export", str(tmp_path / "file" / "pictures")]
-    out = ["--out", str(tmp_path / "set.safetensors")]
-    assert "cannot write" in fails(distill_command.main, [*out, *export])
-    assert not (tmp_path / "set.safetensors").exists()
-
-
-def test_a_read_only_output_folder(fails, tmp_path):
-    tmp_path.chmod(0o500)
-    try:
-        (tmp_path / "probe").touch()
-    except PermissionError:
-        assert "Permission denied" in fails(continual.main, ["--out", str(tmp_path)])
-    else:
-        pytest.skip("this user may write everywhere")
-    finally:
-        tmp_path.chmod(0o700)
-
-
 def test_a_folder_of_pictures_runs_end_to_end(brief, tmp_path, capsys):
     root = write_tree(tmp_path / "pets", ("cat", "dog", "eel"), count=4)
     args = ["--dataset", "folder", "--data-root", str(root), "--image-size", "8", "--steps", "3"]
@@ -556,15 +394,3 @@ def test_ctrl_c_ends_the_command_and_its_processes(tmp_path):
     assert (command.returncode, printed, said) == (130, "", f"{LINE}\n")
     assert eventually(lambda: not of_session(command.pid))
     assert not list((tmp_path / "records").iterdir())
-
-
-def test_a_process_ends_with_code_2_and_no_traceback():
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.continual", "--buffer", "nothing"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith("error: unknown buffer 'nothing'")
-    assert done.stderr.count("\n") == 1

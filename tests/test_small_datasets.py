@@ -1,152 +1,28 @@
 """MNIST, Fashion-MNIST, SVHN, MedMNIST and EuroSAT, from files of their official forms."""
 
 import errno
-import gzip
 import hashlib
-import io
 import shutil
-import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.io
 import torch
 import torchvision
-from PIL import Image
+from official import IDX, MED, NAMES, NOWHERE, arrays, files, loaded, mat, npz, unreachable, written
 
 from distill import __main__ as command
 from distill import datasets
-from distill.datasets import _medmnist, _tree, eurosat, fashion_mnist, mnist, svhn
+from distill.datasets import _medmnist, eurosat, mnist, svhn
 from distill.networks import build, parse
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
 from distill.synthetic import SyntheticSet
 
-from conftest import write_tree
-
-NOWHERE = "file:///nowhere/"
-IDX = {
-    "mnist": (mnist, torchvision.datasets.MNIST),
-    "fashion_mnist": (fashion_mnist, torchvision.datasets.FashionMNIST),
-}
-MED = sorted(_medmnist.FAMILY + name for name in _medmnist.SETS)
-NAMES = [*IDX, "svhn", *MED, "eurosat"]
-
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch):
-    """No host can be reached, whatever this machine could."""
-    for _, known in IDX.values():
-        monkeypatch.setattr(known, "mirrors", [NOWHERE])
-    lists = torchvision.datasets.SVHN.split_list
-    nowhere = {half: [f"{NOWHERE}{own[1]}", *own[1:]] for half, own in lists.items()}
-    monkeypatch.setattr(torchvision.datasets.SVHN, "split_list", nowhere)
-    monkeypatch.setattr(eurosat, "HOST", NOWHERE)
-    monkeypatch.setattr(_medmnist, "HOST", NOWHERE)
-
-
-def arrays(shape, classes=10, seed=0):
-    """Images [N, ...] and labels [N] of both halves; every class is there."""
-    chance = np.random.RandomState(seed)
-    halves = {}
-    for half, times in (("train", 4), ("test", 2)):
-        labels = chance.permutation(np.repeat(np.arange(classes), times)).astype(np.uint8)
-        images = chance.randint(0, 256, (len(labels), *shape)).astype(np.uint8)
-        halves[half] = images, labels
-    return halves
-
-
-def idx(values):
-    head = np.array([8 << 8 | values.ndim, *values.shape], dtype=">u4").tobytes()
-    return head + values.tobytes()
-
-
-def written(name, root, monkeypatch, halves=None, *, size=28, packed=True):
-    """The official files of a dataset in `root`, their digests known; the arrays, [N, C, H, W]."""
-    if name in IDX:
-        return write_idx(name, root, monkeypatch, halves or arrays((28, 28)), packed)
-    if name == "svhn":
-        return write_svhn(root, monkeypatch, halves or arrays((32, 32, 3)))
-    if name == "eurosat":
-        return write_eurosat(root, monkeypatch)
-    return write_medmnist(name, root, monkeypatch, halves, size)
-
-
-def write_idx(name, root, monkeypatch, halves, packed):
-    module, known = IDX[name]
-    raw = root / known.__name__ / "raw"
-    raw.mkdir(parents=True)
-    for prefix, values in (("train", halves["train"]), ("t10k", halves["test"])):
-        for kind, content in zip(("images-idx3", "labels-idx1"), map(idx, values), strict=True):
-            file, zipped = f"{prefix}-{kind}-ubyte", gzip.compress(content)
-            (raw / (f"{file}.gz" if packed else file)).write_bytes(zipped if packed else content)
-            digests = hashlib.sha256(zipped).hexdigest(), hashlib.md5(content).hexdigest()
-            monkeypatch.setitem(module.DIGESTS, file, digests)
-    return {half: (images[:, None], labels) for half, (images, labels) in halves.items()}
-
-
-def write_svhn(root, monkeypatch, halves):
-    for half, (images, labels) in halves.items():
-        noughts_are_10 = np.where(labels == 0, 10, labels).astype(np.uint8)
-        content = {"X": images.transpose(1, 2, 3, 0), "y": noughts_are_10[:, None]}
-        mat(root / f"{half}_32x32.mat", content, monkeypatch)
-    return {half: (images.transpose(0, 3, 1, 2), own) for half, (images, own) in halves.items()}
-
-
-def mat(path, content, monkeypatch):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scipy.io.savemat(path, content, do_compression=True)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(svhn.SHA256, path.name, digest)
-
-
-def write_medmnist(name, root, monkeypatch, halves, size):
-    facts = _medmnist.SETS[name.removeprefix(_medmnist.FAMILY)]
-    shape = (size, size) if facts.channels == 1 else (size, size, 3)
-    halves = halves or arrays(shape, len(facts.classes))
-    content = {}
-    for half, (images, labels) in {**halves, "val": halves["test"]}.items():
-        content |= {f"{half}_images": images, f"{half}_labels": labels[:, None]}
-    npz(name, root, content, monkeypatch, size)
-    return {
-        half: (images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2), labels)
-        for half, (images, labels) in halves.items()
-    }
-
-
-def npz(name, root, content, monkeypatch, size=28):
-    official = name.removeprefix(_medmnist.FAMILY)
-    path = root / (f"{official}.npz" if size == 28 else f"{official}_{size}.npz")
-    root.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **content)
-    digest = hashlib.md5(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(_medmnist.SETS[official].md5, size, digest)
-    return path
-
-
-def write_eurosat(root, monkeypatch, each=5):
-    """torchvision's archive: JPEG pictures, each of one colour."""
-    (root / "eurosat").mkdir(parents=True)
-    path = root / "eurosat" / "EuroSAT.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for label, name in enumerate(eurosat.COUNTS):
-            for number in range(each):
-                buffer = io.BytesIO()
-                Image.new("RGB", (64, 64), (20 * label, 40 * number, 0)).save(buffer, "JPEG")
-                archive.writestr(f"2750/{name}/{name}_{number + 1}.jpg", buffer.getvalue())
-    for name in eurosat.COUNTS:
-        monkeypatch.setitem(eurosat.COUNTS, name, each)
-    monkeypatch.setattr(eurosat, "MD5", hashlib.md5(path.read_bytes()).hexdigest())
-
-
-def loaded(name, root, size=28):
-    return datasets.load(name, root=root, size=size if name in MED else None)
-
-
-def files(root):
-    """The official ones, not what is made of them."""
-    return sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".images")
+    unreachable(monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -391,109 +267,6 @@ def test_medmnist_comes_at_two_sizes_from_two_places(tmp_path, monkeypatch):
         loaded(name, tmp_path, size=28)
     with pytest.raises(Mistake, match="--image-size 32: medmnist_pathmnist comes at 28 and 64"):
         loaded(name, tmp_path, size=32)
-
-
-def test_the_split_of_eurosat_is_drawn_once_for_all(tmp_path, monkeypatch):
-    """By class, from a fixed seed, and the same from the archive and from its folder."""
-    written("eurosat", tmp_path, monkeypatch)
-    data = loaded("eurosat", tmp_path)
-    assert data.train.labels.bincount().tolist() == [4] * 10
-    assert data.test.labels.bincount().tolist() == [1] * 10
-    shade = [[round(g / 40) for g in half.images[:, 1, 0, 0].tolist()] for half in data]
-    drawn = shade[1]
-    assert len(set(drawn)) > 2, "another picture of every class"
-    for label in range(10):
-        assert sorted([*shade[0][4 * label : 4 * label + 4], drawn[label]]) == [0, 1, 2, 3, 4]
-    path = tmp_path / "eurosat" / "EuroSAT.zip"
-    zipfile.ZipFile(path).extractall(tmp_path / "eurosat")
-    path.unlink()
-    assert loaded("eurosat", tmp_path).digest() == data.digest()
-    (tmp_path / "eurosat" / "2750" / "River" / "River_3.jpg").unlink()
-    with pytest.raises(Mistake, match="2750/River holds 4 pictures, not 5: delete the folder"):
-        loaded("eurosat", tmp_path)
-
-
-def test_the_split_of_a_whole_class_of_eurosat_stays_as_it_is(tmp_path):
-    (tmp_path / "Pasture").mkdir()
-    for number in range(1, 2001):
-        (tmp_path / "Pasture" / f"Pasture_{number}.jpg").touch()
-    train, test = eurosat._split(_tree.Folder(tmp_path), eurosat.ABOUT, 5)
-    assert len(train) == 1600 and len(test) == 400
-    numbers = [file.name.removeprefix("Pasture/Pasture_") for file in test[::100]]
-    assert numbers == ["10.jpg", "1486.jpg", "1900.jpg", "513.jpg"]
-
-
-def test_a_damaged_picture_in_eurosat_is_named(tmp_path, monkeypatch):
-    written("eurosat", tmp_path, monkeypatch)
-    path = tmp_path / "eurosat" / "EuroSAT.zip"
-    zipfile.ZipFile(path).extractall(tmp_path)
-    (tmp_path / "2750" / "River" / "River_3.jpg").write_bytes(b"no picture")
-    with pytest.raises(Mistake, match="2750/River/River_3.jpg is not an image that can be read"):
-        loaded("eurosat", tmp_path)
-
-
-def test_a_tree_of_eurosat_that_is_split_already(tmp_path):
-    write_tree(tmp_path / "eurosat", list(eurosat.COUNTS), count=2, size=70)
-    data = loaded("eurosat", tmp_path)
-    assert data.train.shape == (3, 64, 64) and len(data.train) == len(data.test) == 20
-    (tmp_path / "eurosat" / "test").rename(tmp_path / "eurosat" / "val")
-    assert loaded("eurosat", tmp_path).digest() == data.digest()
-    (tmp_path / "eurosat" / "val").rename(tmp_path / "eurosat" / "test")
-    (tmp_path / "eurosat" / "test" / "River").rename(tmp_path / "eurosat" / "test" / "Stream")
-    with pytest.raises(Mistake, match="test lacks the class folder 'River'.*; those of eurosat"):
-        loaded("eurosat", tmp_path)
-
-
-def write_digits(root, size=28, colour=0):
-    """A tree of grey pictures in class folders 0 to 9."""
-    for half in ("train", "test"):
-        for digit in range(10):
-            folder = root / half / str(digit)
-            folder.mkdir(parents=True)
-            picture = Image.new("L", (size, size), 20 * digit)
-            picture.save(folder / "1.png")
-            Image.new("RGB", (size, size), (9, 9, 9 + colour)).save(folder / "2.png")
-
-
-@pytest.mark.parametrize("name", [*IDX, "svhn"])
-@pytest.mark.parametrize("form", ["root", "folder", "zip"])
-def test_a_tree_of_numbered_folders(name, form, tmp_path):
-    write_digits(tmp_path / name)
-    if form == "zip":
-        shutil.make_archive(str(tmp_path / name), "zip", tmp_path / name)
-        shutil.rmtree(tmp_path / name)
-    data = loaded(name, tmp_path / name if form == "root" else tmp_path)
-    about = datasets.about(name)
-    for half in data:
-        assert half.shape == about.shape and half.classes == about.classes and half.name == name
-        assert half.labels.tolist() == [label for label in range(10) for _ in range(2)]
-        assert half.images[6].unique().tolist() == [60] and half.images[7].unique().tolist() == [9]
-
-
-@pytest.mark.parametrize("name", [*IDX, "svhn"])
-def test_numbered_folders_of_another_name_may_be_of_another_dataset(name, tmp_path):
-    write_digits(tmp_path / "tree")
-    path = shutil.make_archive(str(tmp_path / "tree"), "zip", tmp_path / "tree")
-    for root in (tmp_path / "tree", Path(path)):
-        with pytest.raises(Mistake, match=f"in {root} may be of any dataset; .* the name {name}"):
-            loaded(name, root)
-    own = Path(path).rename(tmp_path / f"{name}.zip")
-    assert len(loaded(name, own).train) == 20
-
-
-def test_a_tree_with_other_folders_or_colours_is_refused(tmp_path):
-    write_digits(tmp_path / "mnist", colour=1)
-    with pytest.raises(Mistake, match="mnist/train/0 holds a picture in colour; mnist is grey"):
-        loaded("mnist", tmp_path)
-    (tmp_path / "mnist" / "train" / "7").rename(tmp_path / "mnist" / "train" / "seven")
-    with pytest.raises(Mistake, match="mnist/train lacks the class folder '7'"):
-        loaded("mnist", tmp_path)
-
-
-def test_a_tree_of_another_dataset_is_passed_over(tmp_path, monkeypatch):
-    write_tree(tmp_path)
-    written("mnist", tmp_path, monkeypatch)
-    assert loaded("mnist", tmp_path).train.shape == (1, 28, 28)
 
 
 @pytest.mark.parametrize("name", ["convnet-d3-w8", "convnet-d2-w8-nopool", "vgg11", "alexnet"])
