@@ -26,7 +26,8 @@ def images(found: Tensor, shape: tuple[int, int, int], *, path: Path, name: str)
     """
     _require_numbers(found, path)
     channels, height, width = shape
-    flat = found.flatten(0, 1) if found.ndim == 5 else found
+    flat = found.detach()  # some save what they were learning, with all that belongs to that
+    flat = flat.flatten(0, 1) if flat.ndim == 5 else flat
     if flat.ndim == 3 and channels == 1:
         flat = flat[:, None]
     given = tuple(flat.shape[1:])
