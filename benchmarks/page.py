@@ -154,7 +154,8 @@ def made_with(records: Sequence[Record]) -> list[str]:
 
 def _anywhere(command: str) -> str:
     words = shlex.split(command)
-    where = ("--out", "--workers") if "folder" in words else ("--out", "--workers", "--data-root")
+    own = "--image-size" in words  # pictures of one's own
+    where = ("--out", "--workers") if own else ("--out", "--workers", "--data-root")
     places = [n for n, word in enumerate(words) if word in where]
     dropped = {n + more for n in places for more in (0, 1)}
     return shlex.join(word for n, word in enumerate(words) if n not in dropped)

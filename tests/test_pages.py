@@ -503,13 +503,13 @@ def test_a_command_on_a_page_does_not_say_where_its_files_went():
     assert page.commands == ["python -m benchmarks.continual --ipc 1 --seed 3"]
 
 
-@pytest.mark.parametrize(("dataset", "shown"), [("digits", ""), ("folder", " --data-root pets")])
-def test_where_the_images_lie_is_said_of_images_of_ones_own(dataset, shown):
-    command, record = "python -m benchmarks.x --dataset {}{} --ipc 2", continual_record()
-    ran = command.format(dataset, " --data-root pets")
+@pytest.mark.parametrize(("size", "shown"), [("", ""), (" --image-size 8", " --data-root pets")])
+def test_where_the_images_lie_is_said_of_images_of_ones_own(size, shown):
+    command, record = "python -m benchmarks.x{}{} --ipc 2", continual_record()
+    ran = command.format(size, " --data-root pets")
     provenance = dataclasses.replace(record.provenance, command=ran)
     record = dataclasses.replace(record, provenance=provenance)
-    assert made_with([record]) == [command.format(dataset, shown)]
+    assert made_with([record]) == [command.format(size, shown)]
 
 
 def test_a_page_names_the_commands_of_all_its_records():
