@@ -56,7 +56,7 @@ def fused_augment(
     compiled = _compiled(at_once)
 
     def fused(images: Tensor, drawn: Draw) -> Tensor:
-        operation = drawn.operation.to(images.device, non_blocking=True)
+        operation = drawn.operation.to(images.device)
         return compiled(images, operation, drawn.numbers, used)
 
     def trial() -> None:

@@ -1,6 +1,5 @@
 """The real images as networks see them: drawn anew for each target, or all for a training."""
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
@@ -37,10 +36,8 @@ class RealImages:
                 else pixels
                 for pixels in self.classes
             ]
-        if device.type != "cpu":  # side by side, so that one call takes those of all classes
-            sizes = [len(known) for known in self.classes]
-            self.whole = torch.cat(self.classes)
-            self.classes = list(self.whole.split(sizes))
+        counts = {min(batch, len(known)) for known in self.classes}
+        self.each = counts.pop() if len(counts) == 1 else None  # that every class gives
 
     def draw(self, c: int, stream: torch.Generator, draws: Draw | None) -> Tensor:
         """Images [n, C, H, W] of class number `c`, augmented, as a network is to see them."""
@@ -55,19 +52,13 @@ class RealImages:
     ) -> list[Tensor] | Tensor:
         """`draw` of every class, from a stream of its own.
 
-        On a GPU in few calls, where all classes give as many: one tensor [G, n, C, H, W].
+        On a GPU augmented together, where all classes give as many: one tensor [G, n, C, H, W].
         """
-        sizes = [len(known) for known in self.classes]
-        equal = min(sizes) >= self.batch or len({*sizes}) == 1
-        if self.device.type == "cpu" or not equal:
+        if self.device.type == "cpu" or self.each is None:
             return [self.draw(c, stream, draws) for c, stream in enumerate(streams)]
-        firsts = itertools.accumulate(sizes[:-1], initial=0)
-        places = [
-            first + self._places(c, stream)
-            for c, (first, stream) in enumerate(zip(firsts, streams, strict=True))
-        ]
-        images = self._seen(self.whole[torch.cat(places).to(self.device)])
-        images = images.unflatten(0, (len(places), -1))
+        places = torch.stack([self._places(c, stream) for c, stream in enumerate(streams)])
+        chosen = zip(self.classes, places.to(self.device), strict=True)  # one wait, not G
+        images = torch.stack([self._seen(known[own]) for known, own in chosen])
         return images if draws is None else augment(images, draws)
 
     def _places(self, c: int, stream: torch.Generator) -> Tensor:
@@ -76,9 +67,8 @@ class RealImages:
 
     def _seen(self, images: Tensor) -> Tensor:
         """The same as a network is to see them."""
-        return (self.normalisation(images) if images.dtype == torch.uint8 else images).to(
-            self.dtype
-        )
+        images = self.normalisation(images) if images.dtype == torch.uint8 else images
+        return images.to(self.dtype)
 
 
 class Seen:

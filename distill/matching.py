@@ -8,7 +8,7 @@ may be logits instead: then it is the mean cross-entropy of a class's synthetic 
 With any norm but batch norm the loss is a sum over classes, given the random network and the
 augmentation drawn for each class. Every class draws from streams of its own, and its images pass
 through the network in pieces of a shape of their own (`distill.pieces`). So they do not depend on
-which other classes are distilled with them, to the last bit.
+which other classes are distilled with them: on a CPU to the last bit.
 """
 
 import dataclasses
@@ -223,28 +223,28 @@ class Matching:
     def _compile(self, say: Callable[[str], None]) -> None:
         """Fuse the operations of either side where one class's share of the work is worth it.
 
-        In float32 the synthetic side gains nothing (measured: a tenth slower at width 128). Of a
-        pattern each network would need the compiler for itself, and has few steps.
+        In float32 a CPU's synthetic side gains nothing (measured: a tenth slower at width 128). A
+        GPU waits for Python on both sides. Of a pattern each network would need the compiler for
+        itself, and has few steps.
         """
         config, always = self.config, self.compute.compile == "always"
         several = len(self.pattern.members) > 1
         if self.compute.compile == "never" or self.pattern.couples_images or several:
             return
-        member = self._member(0)
+        member, gpu = self._member(0), self.device.type != "cpu"
         real = (config.networks or LONG) * config.real_batch * member.flops
         synthetic = 3 * LONG * member.pieces.shown * member.flops
-        low, gpu = self.compute.precision != FLOAT32, self.device.type != "cpu"
-        if gpu:  # it waits for Python on either side
-            real = synthetic = max(real, synthetic)
-        if always or real >= WORTH_COMPILING:
+        low = self.compute.precision != FLOAT32
+        if always or (max(real, synthetic) if gpu else real) >= WORTH_COMPILING:
             member.compile_real(say)
-        if always or (low and synthetic >= WORTH_COMPILING):
+        if always or ((gpu or low) and max(real * gpu, synthetic) >= WORTH_COMPILING):
             member.compile_synthetic(say)
             if gpu and self.operations:
-                images = (member.pieces.classes, self.shown), (len(self.labels), config.real_batch)
-                shown, drawn = ((*own, *self.real.shape) for own in images)
+                shown = member.pieces.classes, self.shown, *self.real.shape
                 self.augment = fused_augment(self.operations, shown, self.device, say)
-                self.augment_real = fused_augment(self.operations, drawn, self.device, say)
+                if self.images.each is not None:
+                    drawn = len(self.labels), self.images.each, *self.real.shape
+                    self.augment_real = fused_augment(self.operations, drawn, self.device, say)
 
     def settled(self, k: int) -> Member:
         """The network of target k. A random one depends on the seed and on k alone."""

@@ -85,10 +85,13 @@ class Member:
         self.flops = size(spec, real.shape, classes)[1]
         self.compiled_images: int | None = None
         numbers = spec.width * math.prod(real.shape[1:])
-        given = {"batch": batch, "classes": classes, "numbers": numbers, "flops": self.flops}
+        present = len(real.present)
+        if device.type != "cpu":  # where a piece is filled up to it
+            batch = min(batch, int(real.labels.bincount().max()))
+        given = {"batch": batch, "classes": present, "numbers": numbers, "flops": self.flops}
         pieces = Pieces.of(shown, **given, device=device.type)
         self.batch = batch
-        self.pieces = pieces._replace(classes=len(real.present)) if self.couples else pieces
+        self.pieces = pieces._replace(classes=present) if self.couples else pieces
 
     def settle(self, seed: int, number: int) -> None:
         """Take the weights of the random network of that number, which depend on nothing else."""
@@ -139,9 +142,9 @@ class Member:
         whole = filled(filled(images, classes).transpose(0, 1), self.batch).transpose(0, 1)
         terms = self.terms(self.real_side, whole.flatten(0, 1))
         there = torch.arange(self.batch) < torch.tensor(counts)[:, None]
-        shares = (there / torch.tensor(counts)[:, None])[..., None].to(whole, non_blocking=True)
+        shares = (there / torch.tensor(counts)[:, None])[..., None].to(whole)
         rows = (v.rows.unflatten(0, (classes, self.batch))[: len(counts)] for v in terms)
-        return [(own * shares).sum(1) for own in rows]
+        return [torch.where(shares > 0, own * shares, 0).sum(1) for own in rows]
 
     def _mean(self, images: Tensor) -> list[Tensor]:
         """The mean [D] of each term over one class's images [n, C, H, W], in pieces."""

@@ -3,7 +3,8 @@
 A library may choose another way for another shape of its input, and so round otherwise; but
 wherever in an input of one shape an image stands, it gets the same numbers. Pieces whose shape
 depends on nothing but a class's own plan make a class's images the same, bit for bit, whatever
-other classes are with it. They also stay in a CPU's cache.
+other classes are with it. They also stay in a CPU's cache. A GPU, which waits for Python otherwise,
+takes the classes that there are together, and there the same holds to rounding alone.
 """
 
 from collections.abc import Mapping
@@ -19,8 +20,7 @@ stay in a CPU's cache; a GPU wants much. It bounds the memory of both sides."""
 WORTH_A_CALL = {"cpu": 2**25, "cuda": 2**37}
 """FLOPs of a forward pass that outweigh its calls from Python: smaller classes share a piece."""
 TOGETHER = 10
-"""So many classes at most, on a CPU: a piece is filled up, and few classes may be there. A GPU
-takes as many as the dataset has."""
+"""So many classes at most, on a CPU: a piece is filled up, and few classes may be there."""
 
 
 class Pieces(NamedTuple):
@@ -44,7 +44,7 @@ class Pieces(NamedTuple):
         """For classes of `shown` synthetic and `batch` real images each.
 
         Args:
-            classes: of the dataset. numbers: of one image's largest activation. flops: of its
+            classes: that are there. numbers: of one image's largest activation. flops: of its
                 forward pass.
         """
         most = fitting(numbers, device, AT_ONCE)

@@ -128,7 +128,7 @@ def training(
     batches = Batches(images, labels, recipe=recipe, generators=generators)
     in_steps = dataclasses.replace(recipe, epochs=steps) if steps else None
     done, total = 0, steps or recipe.epochs * len(batches)
-    graph, way = captured(model, images.device, compute), forward
+    graph, way = captured(model, images.device, compute, say), forward
     if graph is None and isinstance(model, Stack):
         given = {"recipe": recipe, "steps": total, "compute": compute, "say": say}
         way = compiled(networks[0], images, labels, **given)

@@ -22,7 +22,10 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a G
 
 @pytest.fixture
 def cuda():
-    return torch.device("cuda:0")
+    """The last one: where there are several, not the one that torch takes by itself."""
+    device = torch.device(f"cuda:{torch.cuda.device_count() - 1}")
+    Compute(device).enter()
+    return device
 
 
 @pytest.mark.parametrize("networks", [0, 4])
@@ -45,13 +48,14 @@ def test_fused_augmentation_is_the_same_to_rounding_on_cuda(cuda):
     assert torch.allclose(fused(images, drawn), augment(images, drawn), atol=1e-4)
 
 
+@pytest.mark.parametrize("cutmix", [0.0, 1.0])
 @pytest.mark.parametrize("sizes", [(20, 20), (20, 12)])
-def test_a_captured_training_is_the_usual_one(sizes, cuda):
+def test_a_captured_training_is_the_usual_one(sizes, cutmix, cuda):
     """Also where an epoch ends with a smaller mini-batch, and where the rate falls."""
     count, batch = sizes
     images = torch.rand(count, 3, 16, 16, generator=generator(0)).to(cuda)
     labels, trained = torch.arange(count, device=cuda) % 4, []
-    recipe = Recipe(epochs=6, batch=batch, rate=0.05, operations=OPERATIONS)
+    recipe = Recipe(epochs=6, batch=batch, rate=0.05, operations=OPERATIONS, cutmix=cutmix)
     for compile in ("never", "auto"):
         compute = Compute(cuda, compile=compile)
         streams = [generator(k) for k in (0, 1)]

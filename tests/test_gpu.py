@@ -123,15 +123,16 @@ def test_a_set_made_on_a_gpu_is_the_one_made_on_the_cpu(gpu, digits, make, metho
     assert torch.allclose(small.images, make(method, real, 2, **settings).images, atol=1e-5)
 
 
-@pytest.mark.parametrize("sizes", [(5, 40), (7, 7), (40, 40)])
-def test_classes_that_share_a_piece_may_be_smaller_than_the_batch(gpu, digits, make, sizes):
-    part = digits.train.only([1, 7])
+@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize("sizes", [(5, 40), (7, 7), (40, 40), (20, 120)])
+def test_classes_that_share_a_piece_may_be_of_any_size(gpu, digits, make, sizes, whiten):
+    """Also where the smaller is whitened once, and the larger when its images are drawn."""
+    part = (whitened(digits) if whiten else digits).train.only([1, 7])
     kept = [(part.labels == label).nonzero()[:n, 0] for label, n in zip((1, 7), sizes, strict=True)]
     chosen = torch.cat(kept)
-    real = dataclasses.replace(
-        part, images=part.images[chosen], labels=part.labels[chosen], positions=None
-    )
-    settings = {"networks": 0, "real_batch": 16}
+    images, labels = part.images[chosen], part.labels[chosen]
+    real = dataclasses.replace(part, images=images, labels=labels, positions=None)
+    settings = {"networks": 4, "real_batch": 16}
     small = make("datadam", real, 2, device=gpu, **settings)
     assert torch.allclose(small.images, make("datadam", real, 2, **settings).images, atol=1e-5)
 

@@ -88,9 +88,14 @@ class Compute:
         return cls(device, threads, chosen, compile, deterministic)
 
     def enter(self) -> None:
-        """Set up this process, whatever it was set to before; it changes rounding at most."""
+        """Set up this process, whatever it was set to before; it changes rounding at most.
+
+        float32 is float32 from here on, on a GPU too, and not TF32.
+        """
         keep_deterministic(self.deterministic)
-        torch.backends.cudnn.allow_tf32 = False  # float32 is float32, on a GPU too
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # streams and graphs are the present device's
         keep_memory()
         keep_compiled()
         usual_threads()
