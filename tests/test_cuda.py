@@ -67,6 +67,12 @@ def test_a_captured_training_is_the_usual_one(sizes, cutmix, cuda):
     assert torch.allclose(*trained, atol=1e-3)
 
 
+def test_a_device_may_be_named_without_its_number(digits, make):
+    compute = Compute.of("cuda", digits.train.shape)
+    compute.enter()
+    assert make("dm", digits.train.only([1, 7]), 1, compute=compute).images.isfinite().all()
+
+
 @pytest.mark.parametrize("method", ["herding", "kcenter", "dc", "dsa", "trained", "forgetting"])
 def test_every_other_method_runs_on_cuda(digits, make, method, cuda):
     small = make(method, digits.train.only([1, 7]), 2, device=cuda)

@@ -94,7 +94,7 @@ class Compute:
         """
         keep_deterministic(self.deterministic)
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and self.device.index is not None:
             torch.cuda.set_device(self.device)  # streams and graphs are the present device's
         keep_memory()
         keep_compiled()
