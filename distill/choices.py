@@ -31,8 +31,8 @@ Precision = chosen(
     *("auto", "float32", "bfloat16"),
 )
 Compile = chosen(
-    "Whether long work on sets, and networks that judge them, go through torch.compile (on CUDA: are "
-    "kept as graphs); auto where that pays",
+    "Whether long work on sets, and networks that judge them, go through torch.compile (on CUDA: "
+    "are kept as graphs); auto where that pays",
     *("auto", "always", "never"),
 )
 Deterministic = Annotated[
