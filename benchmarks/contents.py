@@ -14,12 +14,13 @@ from pathlib import Path
 from benchmarks import figures, reported
 from benchmarks.page import Drawing, Page, in_words
 from benchmarks.record import Record, read
+from benchmarks.report import sections, text
 from distill.runtime import identity, reading
 from distill.runtime.files import write_atomically
 from distill.runtime.mistake import Mistake
 
 MANIFEST = "generated.json"
-FILES = r"(tables|figures)/[^/]+\.(md|csv|png)"
+FILES = r"README\.md|(tables|figures)/[^/]+\.(md|csv|png)"
 """The names of what is made."""
 PUBLISHED = "reported.csv"
 
@@ -56,8 +57,10 @@ class Contents:
         self.uncommitted = [record.name for record in present if not record.provenance.clean]
         self.records = len(records)
         self.published = results / PUBLISHED
-        self.named = pages(records, reported.read(self.published))
-        self.texts: dict[Path, str] = {}
+        published = reported.read(self.published)
+        self.named = pages(records, published)
+        self.document = sections.document(records, self.named, published)
+        self.texts = {results / "README.md": text.text(self.document)}
         self.drawings: dict[Path, Drawing] = {}
         for name in self.named:
             if not re.fullmatch(FILES, f"tables/{name}.md") or not name.isprintable():
@@ -161,7 +164,7 @@ class Contents:
                 for name, known in manifest.items()
             )
             if not inside:
-                raise ValueError("it names files outside tables/ and figures/")
+                raise ValueError("it names files that are not made here")
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, AttributeError, RecursionError) as error:

@@ -15,6 +15,7 @@ from setuptools import find_packages
 ROOT = Path(__file__).parent.parent
 ROOMS = ("distill", "downstream", "benchmarks")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+TEMPLATE = "benchmarks/report/page.html"
 MODULES = {p.relative_to(ROOT).as_posix() for room in ROOMS for p in (ROOT / room).rglob("*.py")}
 
 
@@ -55,7 +56,8 @@ def wheel(tmp_path_factory):
     if int(version("setuptools").split(".")[0]) < int(needed):
         pytest.skip(f"setuptools {version('setuptools')} is here; {needed} is needed to build")
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "results/reported.csv", *MODULES):
+    texts = ("pyproject.toml", "README.md", "LICENSE", "results/reported.csv", TEMPLATE)
+    for name in (*texts, *MODULES):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_bytes((ROOT / name).read_bytes())
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
@@ -69,7 +71,7 @@ def wheel(tmp_path_factory):
 
 def test_a_wheel_holds_every_module_and_the_published_figures(wheel):
     code = {name for name in wheel if name.endswith(".py")}
-    assert code == MODULES
+    assert code == MODULES and wheel[TEMPLATE] == (ROOT / TEMPLATE).read_bytes()
     (figures,) = [name for name in wheel if name.endswith("share/distill-suite/reported.csv")]
     assert ".data/data/" in figures, "installed into PREFIX/share"
     assert wheel[figures] == (ROOT / "results" / "reported.csv").read_bytes()

@@ -1,0 +1,1 @@
+"""All results on one page: `results/README.md`, and the same as one HTML file."""

@@ -1,0 +1,219 @@
+"""The page of all results, from the records, their pages and what is published."""
+
+import collections
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from benchmarks.figures import in_order
+from benchmarks.page import Page, Table, difference
+from benchmarks.record import Record
+from benchmarks.report import against, cells, compared, effort
+from benchmarks.report.compared import AHEAD, BEHIND, KINDS, MINUS, NOTHING, OURS, Comparison
+from benchmarks.report.document import Block, Document, Figure, Section, link, whole_numbers
+from benchmarks.reported import Reported
+
+TOPICS = (
+    ("Other networks as judges", "networks", r".*-by-network.*"),
+    ("Continual learning", "continual", r"continual-.*"),
+    ("Architecture search", "search", r"nas-.*"),
+    ("What each setting is worth", "settings", r".*-ablation-.*"),
+    ("Accuracy against the epochs of the judge", "epochs", r".*-by-epochs.*"),
+    ("Where random networks look", "attention", r"attention-.*"),
+    ("What it costs", "cost", r"cost-.*"),
+)
+"""Headings, and the names of the pages below each; the first that fits takes a page."""
+
+
+def document(
+    records: Sequence[Record], pages: Mapping[str, Page], published: Sequence[Reported]
+) -> Document:
+    """The page.
+
+    Args:
+        pages: of `contents.pages`, by name. published: of `reported.read`.
+    """
+    known, where = compared.comparisons(records, pages), compared.where(pages)
+    figures = [row for row in published if row.by == "authors"]
+    offered = cells.offers(records, pages)
+    beside = {row: own for row in figures if (own := cells.ours(row, offered)) is not None}
+    every = pd.DataFrame([{"page": link(n, n), "of": page.title} for n, page in pages.items()])
+    reported = against.blocks(beside, published, speeds=effort.speeds(records), where=where)
+    sections = [
+        Section("What was found", "findings", _found(known, beside, figures)),
+        Section("Methods, datasets, images a class", "methods", _methods(records, pages, known)),
+        *_topics(pages),
+        Section("Negative results", "negative", _negative(known)),
+        Section("Published figures", "published", reported),
+        Section("All pages", "pages", [Table(every)]),
+    ]
+    whole = [_whole(name, page) for name, page in pages.items()]
+    return Document("Results", _opening(records), sections, whole)
+
+
+def _opening(records: Sequence[Record]) -> list[Block]:
+    kinds = collections.Counter(record.kind for record in records)
+    dates = sorted(record.provenance.date[:10] for record in records) or ["–"]
+    parts = ", ".join(f"{number} of {kind}" for kind, number in kinds.items())
+    return [
+        f"From {len(records)} records ({parts}) made from {dates[0]} to {dates[-1]}, and from what "
+        "is published: `python -m benchmarks.tables` writes this page anew, and `python -m "
+        "benchmarks.report` makes one HTML page of it and of all whole pages, with tables that can "
+        "be sorted and searched.",
+        "Accuracies are in percent. In brackets: the 95 % interval. Methods are compared in pairs, "
+        "over the same sets, class orders and networks; a lead is shown, and **bold**, only where "
+        "the interval of the difference leaves out 0, as one in twenty comparisons of equals does.",
+    ]
+
+
+# ------------------------------------------------------------------ what was found, what was not
+
+
+def _found(
+    known: Sequence[Comparison], beside: Mapping[Reported, cells.Ours], figures: Sequence[Reported]
+) -> list[Block]:
+    main = [own for own in known if own.name == OURS and not own.variant]
+    order = [*compared.REFERENCES]
+    points = [_lead(own) for own in _grouped(main, lambda c: (c.decimals, order.index(c.against)))]
+    variants = [own for own in known if own.variant]
+    if variants:
+        best = max(variants, key=lambda own: (own.side == AHEAD, own.difference.low))
+        gain = f" The surest gain is {_said(best)}." if best.side == AHEAD else ""
+        points.append(f"Other settings than the preset's: {_sides(variants)}.{gain}")
+    spoken = [own.verdict for own in beside.values() if own.verdict]
+    verdicts = collections.Counter(re.match(r"\w+", verdict)[0] for verdict in spoken)
+    words = ", ".join(f"{number} {name}" for name, number in sorted(verdicts.items()))
+    points.append(
+        f"Beside {len(beside)} of {len(figures)} published figures stands a record, and a verdict "
+        f"by {len(spoken)}{f' ({words})' if words else ''}: "
+        "[which, and what the others take](#published)."
+    )
+    tally = _tally(main).drop(columns="method", errors="ignore")
+    return [points, Table(tally, caption="DataDAM against others, by experiment:")]
+
+
+def _lead(own: Sequence[Comparison]) -> str:
+    """One sentence of comparisons with one reference."""
+    what = "as a proxy of a search" if own[0].record.kind == "nas" else "in accuracy (%)"
+    low = min(own, key=lambda c: c.difference.mean)
+    high = max(own, key=lambda c: c.difference.mean)
+    ends = f"from {_said(low)} to {_said(high)}" if low is not high else _said(low)
+    return f"DataDAM minus {own[0].against} {what}: {_sides(own)}; {ends}."
+
+
+def _said(own: Comparison) -> str:
+    """A comparison in words, with a link."""
+    where = [own.record.protocol.dataset.name, *([f"ipc {own.ipc}"] if own.ipc else [])]
+    name = f"`{own.method}` " if own.variant else ""
+    value = difference(own.difference, decimals=own.decimals)
+    return f"{name}{value} ({link(own.page, ', '.join([*where, own.setting]))})"
+
+
+def _sides(own: Sequence[Comparison]) -> str:
+    """`ahead in 3 of 6, behind in 1, nothing shown in 2`."""
+    number = collections.Counter(c.side for c in own)
+    return f"ahead in {number[AHEAD]} of {len(own)}, " + ", ".join(
+        f"{side} in {number[side]}" for side in (BEHIND, NOTHING)
+    )
+
+
+def _tally(known: Sequence[Comparison]) -> pd.DataFrame:
+    """A row a method, experiment, dataset and reference: how often each side was shown."""
+
+    def place(own: Comparison) -> tuple:
+        return own.name, KINDS[own.record.kind], own.record.protocol.dataset.name, own.against
+
+    rows = []
+    for own in _grouped(known, place):
+        number = collections.Counter(c.side for c in own)
+        ends = sorted((c.difference.mean, c.decimals) for c in own)
+        span = [f"{mean:+.{decimals}f}".replace("-", "\u2212") for mean, decimals in ends]
+        named = zip(("method", "experiment", "dataset", "against"), place(own[0]), strict=True)
+        sides = {side: number[side] for side in compared.SIDES}
+        rows.append({**dict(named), **sides, "lowest": span[0], "highest": span[-1]})
+    return pd.DataFrame(rows)
+
+
+def _grouped(
+    known: Iterable[Comparison], place: Callable[[Comparison], tuple]
+) -> list[list[Comparison]]:
+    groups: dict[tuple, list[Comparison]] = {}
+    for own in known:
+        groups.setdefault(place(own), []).append(own)
+    return [groups[key] for key in sorted(groups)]
+
+
+def _negative(known: Sequence[Comparison]) -> list[Block]:
+    tables = []
+    for side, words in ((BEHIND, "Shown to be behind"), (NOTHING, "Nothing shown")):
+        own = [c for c in known if c.side == side]
+        tables.append(Table(_lines(own), caption=f"{words} ({len(own)}):"))
+    return [
+        "Learned methods against random images and herding, DataDAM against DM, other settings "
+        "against the preset's, proxies of a search against random images; by the records' dates.",
+        *tables,
+    ]
+
+
+def _lines(known: Sequence[Comparison]) -> pd.DataFrame:
+    rows = [
+        {"date": own.record.provenance.date[:10], "method": own.method, "against": own.against}
+        | {"difference": difference(own.difference, decimals=own.decimals)}
+        | {"dataset": own.record.protocol.dataset.name, "ipc": own.ipc}
+        | {"where": f"{KINDS[own.record.kind]}: {own.setting}", "": link(own.page)}
+        for own in known
+    ]
+    rows.sort(key=lambda row: row["date"])
+    return whole_numbers(pd.DataFrame(rows))
+
+
+# ------------------------------------------------------------------ tables and figures
+
+
+def _methods(
+    records: Sequence[Record], pages: Mapping[str, Page], known: Sequence[Comparison]
+) -> list[Block]:
+    """Every method as its presets have it, judged for the most epochs."""
+    where, most, rows = compared.where(pages), {}, []
+    for members in compared.alike([r for r in records if r.kind == "classification"]):
+        for record in (own for stand in compared.standing(members).values() for own in stand):
+            other = most.setdefault(compared.any_epochs(record), record)
+            if other.protocol.recipe.epochs < record.protocol.recipe.epochs:
+                most[compared.any_epochs(record)] = record
+    for record in most.values():
+        (table,) = pages[where[record.key]].tables
+        row = table.frame.iloc[list(table.keys).index(record.key)]
+        own = {"dataset": record.protocol.dataset.name, "ipc": record.cell.making.ipc}
+        own |= {name: row.get(name) for name in ("method", "accuracy", MINUS, "n", "reported")}
+        rows.append(own | {"judge": compared.setting(record), "": link(where[record.key])})
+    order = in_order(row["method"] for row in rows)
+    rows.sort(key=lambda r: (r["dataset"], r["ipc"], r["judge"], order.index(r["method"])))
+    caption = "Networks trained on the set alone; reported: the published figure of that cell."
+    others = [own for own in known if own.name != OURS and not own.variant]
+    pairs = "The other methods, as above:"
+    return [Table(pd.DataFrame(rows), caption=caption), Table(_tally(others), caption=pairs)]
+
+
+def _topics(pages: Mapping[str, Page]) -> list[Section]:
+    """Pages below their headings; of a kind that has none, below its name."""
+    below: dict[tuple[str, str], list[Block]] = {topic[:2]: [] for topic in TOPICS}
+    for name, page in pages.items():
+        kind = name.partition("-")[0]
+        topic = next((topic[:2] for topic in TOPICS if re.fullmatch(topic[2], name)), None)
+        if topic is None and kind in KINDS:
+            continue  # its rows are in the table of methods
+        blocks = below.setdefault(topic or (kind.capitalize(), kind), [])
+        blocks.append(f"**{page.title}** ({link(name, 'whole page')})")
+        blocks += page.summary
+        blocks += [_figure(name, page, end) for end in list(page.drawings)[:1]]
+    return [Section(*topic, blocks) for topic, blocks in below.items() if blocks]
+
+
+def _whole(name: str, page: Page) -> Section:
+    figures = [_figure(name, page, end) for end in page.drawings]
+    return Section(page.title, name, [*page.tables, *figures, page.note], page.commands)
+
+
+def _figure(name: str, page: Page, end: str) -> Figure:
+    return Figure(f"{name}{end}.png", page.drawings[end].title)
