@@ -158,8 +158,9 @@ def _negative(known: Sequence[Comparison]) -> list[Block]:
 
 def _lines(known: Sequence[Comparison]) -> pd.DataFrame:
     rows = [
-        {"date": own.record.provenance.date[:10], "method": own.method, "against": own.against}
+        {"date": own.record.provenance.date[:10]}
         | {"difference": difference(own.difference, decimals=own.decimals)}
+        | {"method": own.method, "against": own.against}
         | {"dataset": own.record.protocol.dataset.name, "ipc": own.ipc}
         | {"where": f"{KINDS[own.record.kind]}: {own.setting}", "": link(own.page)}
         for own in known
