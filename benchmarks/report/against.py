@@ -48,10 +48,10 @@ def blocks(
         "point of the published figure.",
         Table(pd.DataFrame(filled), caption="Reported and reproduced:"),
         "Hours by the clock: the arithmetic of the command over the speed of measured steps "
-        "(`python -m benchmarks.cost --part step` and `--part training`, on that machine). To "
-        "choose images and to look at the test images counts nothing; the trainings on the whole "
-        "dataset of a search are in the row of `--proxy whole` alone. A command that is "
-        "broken off goes on where it was.",
+        "(`python -m benchmarks.cost --part step` and `--part training`, on that machine), or of "
+        "the longest run there; on few images a GPU takes many times as long. To choose and to test "
+        "images counts nothing; the trainings on the whole dataset of a search are in the "
+        "row of `--proxy whole` alone. A command that is broken off goes on where it was.",
         Table(_missing(missing, speeds), caption="Missing, the cheapest first:"),
         Table(pd.DataFrame(why), caption="No command fills these:"),
     ]
@@ -84,7 +84,12 @@ def _missing(
         first, hours = missing[command][0], takes(command) or [None] * len(speeds)
         own = {"dataset": first.dataset, "ipc": first.ipc, "method": first.method}
         named = zip(speeds, hours, strict=True)
-        own |= {f"hours, {name}": value and round(value, 1) for name, value in named}
+        own |= {f"hours, {name}": value and _digits(value) for name, value in named}
         figures = ", ".join(f"{row.value:g}" for row in missing[command])
         rows.append(own | {"command": f"`{command.text}`", "reported": figures})
     return whole_numbers(pd.DataFrame(rows))
+
+
+def _digits(hours: float) -> str:
+    """`0.016`, `4.5`, `3,634`."""
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"

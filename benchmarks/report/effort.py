@@ -1,6 +1,7 @@
 """What a command takes: the arithmetic it asks for, over the measured speed of a machine.
 
-All of it counts the convolutions and matrix products alone.
+All of it counts the convolutions and matrix products alone, at one speed for every size: a GPU
+takes many times as long on few images.
 """
 
 import functools
@@ -9,8 +10,10 @@ from typing import Any, NamedTuple
 
 from benchmarks.cost.parts import step, training
 from benchmarks.record import Record
-from distill import gradients, learn, networks
+from distill import datasets, gradients, learn, networks
 from distill.recipes import Recipe
+from distill.runtime import registry
+from distill.runtime.mistake import Mistake
 
 PIXELS = 2
 """Passes, each as long as one forward, that it takes to learn pixels: there, and back to them."""
@@ -59,18 +62,50 @@ def training_on(
 
 
 def speeds(records: Sequence[Record]) -> dict[str, Stages]:
-    """By machine: of the latest measured steps (`benchmarks.cost`), of matching and of training."""
-    measured: dict[str, dict[str, float]] = {}
-    for record in sorted(records, key=lambda r: (r.provenance.date, r.key)):
-        if record.kind == "cost" and (own := _speed(record)):
-            hardware = record.provenance.hardware
-            cores = f"{hardware.cpu}, {hardware.cores} cores"
-            measured.setdefault(hardware.gpu or cores, {}).update(own)
-    return {
-        machine: Stages(**own)
-        for machine, own in sorted(measured.items())
+    """By machine, the slowest first: of each stage that of the latest measured steps.
+
+    Where `benchmarks.cost` measured none, that of the longest run of `benchmarks.classification`.
+    """
+    measured: dict[str, dict[str, tuple[tuple, float]]] = {}
+    for record in records:
+        hardware = record.provenance.hardware
+        machine = hardware.gpu or f"{hardware.cpu}, {hardware.cores} cores"
+        own = measured.setdefault(machine, {})
+        for stage, (flops, rate) in _rates(record).items():
+            place = (record.kind == "cost", flops, record.provenance.date, record.key)
+            own[stage] = max(own.get(stage, (place, rate)), (place, rate))
+    whole = {
+        machine: Stages(**{stage: rate for stage, (_, rate) in own.items()})
+        for machine, own in measured.items()
         if own.keys() == {*Stages._fields}
     }
+    return dict(sorted(whole.items(), key=lambda item: item[1].train))
+
+
+def _rates(record: Record) -> dict[str, tuple[float, float]]:
+    """By stage the FLOPs that stand for a record, alike for measured steps, and the FLOP/s."""
+    if record.kind == "cost":
+        return {stage: (0.0, rate) for stage, rate in _speed(record).items()}
+    if record.kind != "classification":
+        return {}
+    making, p, used = record.cell.making, record.protocol, record.sets
+    try:
+        shape = datasets.about(p.dataset.name).shape
+        config = registry.load("distill.methods", making.method).Config(**making.config)
+    except Mistake:
+        return {}
+    own, classes = {}, used[0].images // making.ipc
+    seconds = sum(one.seconds for one in used)
+    plain = "{" not in getattr(config, "network", "") and not getattr(config, "trained", 0)
+    if isinstance(config, learn.Config) and plain and seconds:
+        made = distilling(config, making.ipc, shape, classes) * making.sets
+        own["distill"] = (made, made / seconds)
+    shown = making.ipc * classes * config.formation**2
+    one = training_on(shown, p.network, p.recipe, shape, classes)
+    whole = one * making.sets * record.cell.networks
+    if record.cost.seconds.get("train"):
+        own["train"] = (whole, whole / record.cost.seconds["train"])
+    return own
 
 
 def _speed(record: Record) -> dict[str, float]:
