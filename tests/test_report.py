@@ -279,6 +279,8 @@ def test_what_a_record_says_is_no_markup():
 def test_a_mistake_is_said_before_the_page_is_made(results, tmp_path):
     with pytest.raises(Mistake, match=r"is a folder; give the name of a file"):
         main(Report(out=tmp_path, results=results))
+    with pytest.raises(Mistake, match=r"all.pdf is to hold a page; give .*\.html"):
+        main(Report(out=tmp_path / "all.pdf", results=results))
     with pytest.raises(Mistake, match=r"no reported.csv in"):
         main(Report(out=tmp_path / "all.html", results=tmp_path))
     bare = shutil.copytree(results, tmp_path / "bare", ignore=shutil.ignore_patterns("*.png"))

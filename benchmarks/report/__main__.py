@@ -41,6 +41,8 @@ def main(command: Report) -> None:
         raise Mistake(f"no reported.csv in {command.results}; --results takes the results folder")
     if command.out.is_dir():
         raise Mistake(f"--out {command.out} is a folder; give the name of a file, as report.html")
+    if command.out.suffix not in (".html", ".htm"):
+        raise Mistake(f"--out {command.out} is to hold a page; give a name that ends in .html")
     require_writable(command.out.parent)
 
     from benchmarks.contents import Contents
