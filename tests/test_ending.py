@@ -124,7 +124,7 @@ def slowly(root, about):
 digits.load = slowly
 from distill.__main__ import main
 with one_line():
-    main(["--out", sys.argv[1] + "-set"])
+    main(["--out", sys.argv[1] + ".safetensors"])
 """
     command = script(tmp_path, body)
     command.end(signal.SIGINT, when=(tmp_path / "out").exists, says=BEFORE)
@@ -154,7 +154,7 @@ def kept_steps(out):
 
 @both
 def test_all_steps_of_processes_are_kept_and_no_process_is_left(tmp_path, number):
-    out, terminal = tmp_path / "set", Terminal()
+    out, terminal = tmp_path / "set.safetensors", Terminal()
     small = "--method.networks 3 --method.network convnet-d2-w8 --workers 2".split()
     line = [sys.executable, *DISTILL, str(out), *small]
     command = started(line, stderr=terminal.writer)
