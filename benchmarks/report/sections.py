@@ -20,6 +20,7 @@ TOPICS = (
     ("Architecture search", "search", r"nas-.*"),
     ("What each setting is worth", "settings", r".*-ablation-.*"),
     ("Accuracy against the epochs of the judge", "epochs", r".*-by-epochs.*"),
+    ("Where random networks look", "attention", r"attention-.*"),
     ("What it costs", "cost", r"cost-.*"),
 )
 """Headings, and the names of the pages below each; the first that fits takes a page."""
