@@ -179,10 +179,10 @@ def require_places(command: Distill) -> None:
     Raises:
         Mistake: they cannot.
     """
-    from distill import export, finished
-    from distill.runtime.files import require_writable
+    from distill import export
+    from distill.runtime.files import require_file, require_writable
 
-    finished.require_name(command.out)
+    require_file(command.out, (choices.ENDING,), what="a set")
     for folder in (command.out.parent, command.export):
         if folder is not None:
             require_writable(folder)

@@ -7,10 +7,17 @@ import torch
 from torch import Tensor
 
 from distill.augment import Draw, augment
-from distill.images import ImageSet
+from distill.images import ImageSet, Normalisation
 
+PART = 500
+"""Images that are normalised at a time, where there are many."""
 WHITENED = 2**31
 """Bytes that the whitened images of a whole dataset may take; others are whitened when drawn."""
+
+
+def in_parts(normalisation: Normalisation, images: Tensor) -> Tensor:
+    """Many images as a network sees them, some at a time: the arithmetic takes four times them."""
+    return torch.cat([normalisation(part) for part in images.split(PART)])
 
 
 class RealImages:
@@ -30,7 +37,7 @@ class RealImages:
         self.device = device
         if self.normalisation.whitening is not None:
             self.classes = [
-                torch.cat([self.normalisation(part) for part in pixels.split(500)])
+                in_parts(self.normalisation, pixels)
                 if times * batch >= len(pixels)
                 and len(real.classes) * pixels.numel() * self.dtype.itemsize <= WHITENED
                 else pixels
@@ -83,8 +90,7 @@ class Seen:
         self.shape = self.images.shape
         few = 4 * math.prod(self.shape) <= WHITENED
         if self.normalisation.whitening is not None and few:
-            parts = self.images.split(500)
-            self.images = torch.cat([self.normalisation(part) for part in parts])
+            self.images = in_parts(self.normalisation, self.images)
 
     @property
     def device(self) -> torch.device:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distill.choices import ENDING
 from distill.images import ImageSet
 from distill.plan import Plan, pieces_of
 from distill.runtime import identity, origin, reading, store
@@ -52,18 +51,6 @@ class Asked(NamedTuple):
         """What a set does not say of itself."""
         known = [field.name for field in dataclasses.fields(Made)]
         return identity.plain({n: fact for n, fact in self.facts.items() if n not in known})
-
-
-def require_name(path: Path) -> None:
-    """Check that the file of a set can be called so.
-
-    Raises:
-        Mistake: it is a folder's name, or has another ending.
-    """
-    if path.is_dir():
-        raise Mistake(f"--out {path} is a folder; give the name of a file")
-    if path.suffix != ENDING:
-        raise Mistake(f"--out {path} is to hold a set; give a name that ends in {ENDING}")
 
 
 def read(path: Path, say: Callable[[str], None]) -> Held | None:

@@ -146,6 +146,7 @@ def prepare(
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
+    from benchmarks.classification.facts import usual_network
     from benchmarks.classification.run import Row
     from distill import disk, formation, recipes
     from distill.images import whitened
@@ -163,8 +164,7 @@ def prepare(
     recipe = recipes.named(command.recipe, about)
     if command.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=command.epochs)
-    usual = f"convnet-d{about.depth}-w128-instance-relu-avg"
-    specs = judges(usual if command.network is None else command.network)
+    specs = judges(usual_network(about) if command.network is None else command.network)
     data, compute = shared.load(command, flags)
     for spec in specs:
         drafted(spec, data.train.shape, classes=len(data.train.classes))

@@ -4,9 +4,15 @@ from typing import Any
 
 from benchmarks import schema
 from benchmarks.schema import Dataset, Making, facts
+from distill.images import About
 from distill.recipes import Recipe
 
 VERSION = 1
+
+
+def usual_network(about: About) -> str:
+    """The network that judges where none is asked for, the field's."""
+    return f"convnet-d{about.depth}-w128-instance-relu-avg"
 
 
 @facts

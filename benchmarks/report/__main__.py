@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.record import RESULTS
-from distill.runtime.files import require_writable, write_atomically
+from distill.runtime.files import require_file, require_writable, write_atomically
 from distill.runtime.flags import cli
 from distill.runtime.mistake import Mistake, one_line
 
@@ -39,10 +39,7 @@ def main(command: Report) -> None:
     """
     if not (command.results / "reported.csv").is_file():
         raise Mistake(f"no reported.csv in {command.results}; --results takes the results folder")
-    if command.out.is_dir():
-        raise Mistake(f"--out {command.out} is a folder; give the name of a file, as report.html")
-    if command.out.suffix not in (".html", ".htm"):
-        raise Mistake(f"--out {command.out} is to hold a page; give a name that ends in .html")
+    require_file(command.out, (".html", ".htm"), what="a page")
     require_writable(command.out.parent)
 
     from benchmarks.contents import Contents

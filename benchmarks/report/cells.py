@@ -13,6 +13,7 @@ import pandas as pd
 
 from benchmarks import beside, evidence
 from benchmarks.classification import rows as classification
+from benchmarks.classification.facts import usual_network
 from benchmarks.continual import rows as continual
 from benchmarks.evidence import Estimate
 from benchmarks.page import Page
@@ -35,8 +36,6 @@ RANKED = {"spearman": "Spearman, all", "spearman_top": "Spearman, top 20 %"} | {
     "images": "images",
 }
 """What is published of searches, and the columns of their pages that have it."""
-USUAL = "convnet-d{}-w128-instance-relu-avg"
-"""The network that judges where none is asked for."""
 TRIED = 12
 """Networks of a space whose mean size stands for that of all."""
 
@@ -206,7 +205,7 @@ def _accuracy(row: Reported, about: About, rows: Sequence[Reported]) -> Command:
         words = f"continual --buffer {row.method} --steps {row.steps} {words}"
         steps = [seen / classes for seen in itertools.accumulate(step_sizes(classes, row.steps))]
     else:
-        recipe, usual = recipes.named(row.recipe or "dm", about), USUAL.format(about.depth)
+        recipe, usual = recipes.named(row.recipe or "dm", about), usual_network(about)
         sets, own = row.sets or 3, row.networks or 5
         trained = sets * own
         words = f"classification --method {row.method} {words}" + " --zca" * bool(row.zca)

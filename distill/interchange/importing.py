@@ -84,11 +84,11 @@ def taken(command: Import) -> tuple["SyntheticSet", str]:
     Raises:
         Mistake: for every way in which the file cannot be a set of the dataset.
     """
-    from distill import datasets, finished, formation
+    from distill import datasets, formation
     from distill.interchange import formats, pixels, sound
-    from distill.runtime.files import require_writable
+    from distill.runtime.files import require_file, require_writable
 
-    finished.require_name(command.out)
+    require_file(command.out, (choices.ENDING,), what="a set")
     about, path = datasets.about(command.dataset, size=command.image_size), command.file
     formation.require(command.formation, about.shape)
     own, channels = about.normalisation, about.shape[0]

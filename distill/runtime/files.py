@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -101,6 +101,18 @@ def require_writable(folder: Path) -> None:
         raise _unwritten(folder, error) from error
     _used.add(folder)
     tidy(folder)
+
+
+def require_file(path: Path, endings: Sequence[str], *, what: str) -> None:
+    """Check that --out can be so called: `what` is "a set", say.
+
+    Raises:
+        Mistake: it is a folder, or has none of the endings; the first is advised.
+    """
+    if path.is_dir():
+        raise Mistake(f"--out {path} is a folder; give the name of a file")
+    if path.suffix not in endings:
+        raise Mistake(f"--out {path} is to hold {what}; give a name that ends in {endings[0]}")
 
 
 def require_space(folder: Path, bytes: int, *, what: str) -> None:
