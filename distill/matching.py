@@ -234,10 +234,10 @@ class Matching:
         member, gpu = self._member(0), self.device.type != "cpu"
         real = (config.networks or LONG) * config.real_batch * member.flops
         synthetic = 3 * LONG * member.pieces.shown * member.flops
-        low = self.compute.precision != FLOAT32
-        if always or (max(real, synthetic) if gpu else real) >= WORTH_COMPILING:
+        low, either = self.compute.precision != FLOAT32, max(real, synthetic)
+        if always or (either if gpu else real) >= WORTH_COMPILING:
             member.compile_real(say)
-        if always or ((gpu or low) and max(real * gpu, synthetic) >= WORTH_COMPILING):
+        if always or (either if gpu else synthetic * low) >= WORTH_COMPILING:
             member.compile_synthetic(say)
             if gpu and self.operations:
                 shown = member.pieces.classes, self.shown, *self.real.shape
