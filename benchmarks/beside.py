@@ -10,7 +10,7 @@ from benchmarks.reported import Reported
 from benchmarks.schema import Dataset, Making
 from distill.augment import OPERATIONS
 from distill.networks import parse
-from distill.recipes import Recipe
+from distill.training.recipes import Recipe
 
 NOTE = """\
 reported: the published figure of the method at so many images a class, where what is published of

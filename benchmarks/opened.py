@@ -85,7 +85,7 @@ def _held(command: Any, path: str) -> tuple[int, str]:
     Raises:
         Mistake: there is none, or it is not of the command's dataset.
     """
-    from distill import stored
+    from distill.sets import stored
     from distill.synthetic import SyntheticSet
 
     small = SyntheticSet.load(Path(path))

@@ -21,8 +21,8 @@ from distill.runtime.flags import configure, parse
 from distill.runtime.mistake import Mistake, one_line, unknown
 
 if TYPE_CHECKING:
-    from distill.beforehand import Source
-    from distill.finished import Asked
+    from distill.sets.beforehand import Source
+    from distill.sets.finished import Asked
     from distill.synthetic import SyntheticSet
 
 PROG = "python -m distill"
@@ -82,9 +82,9 @@ def main(args: list[str]) -> None:
     command, flags = parse(Distill, args, prog=PROG)
     ready = prepare(command, flags)
 
-    from distill import beforehand, finished
-    from distill.parts import beside
     from distill.runtime.workers import Workers
+    from distill.sets import beforehand, finished
+    from distill.sets.parts import beside
 
     plan, source, small, progress = ready.asked.plan, ready.source, ready.small, ranks.progress()
     with (
@@ -128,13 +128,14 @@ def prepare(command: Distill, flags: list[str]) -> Ready:
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
-    from distill import datasets, disk, finished, formation
-    from distill.beforehand import Source
+    from distill import datasets, formation
     from distill.images import whitened
-    from distill.parts import name
     from distill.plan import Plan, require_ipc
     from distill.runtime import cores, origin, registry
     from distill.runtime.compute import Compute
+    from distill.sets import disk, finished
+    from distill.sets.beforehand import Source
+    from distill.sets.parts import name
 
     origin.ours()  # the code that runs, whatever is edited while data are loaded
     module, say = registry.load("distill.methods", command.method), ranks.progress().say
@@ -179,8 +180,8 @@ def require_places(command: Distill) -> None:
     Raises:
         Mistake: they cannot.
     """
-    from distill import export
     from distill.runtime.files import require_file, require_writable
+    from distill.sets import export
 
     require_file(command.out, (choices.ENDING,), what="a set")
     for folder in (command.out.parent, command.export):

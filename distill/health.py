@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from distill.attention import uniformity
+from distill.objectives.attention import uniformity
 
 CHECKS = 20
 """How many times a run is looked at."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from distill.augment import OPERATIONS
-from distill.digests import Digests, digest
+from distill.runtime.digests import Digests, digest
 from distill.runtime.mistake import Mistake
 
 

@@ -1,6 +1,6 @@
 """The one loop over pixels: start, optimiser, schedule, averaging, health.
 
-What the images are learned for is an `Objective` (`distill.matching`); the loop knows nothing of
+What the images are learned for is an `Objective` (`distill/objectives`); the loop knows nothing of
 it but the gradient.
 """
 
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from distill import formation, positions
-from distill.bounds import require
 from distill.checkpoints import NONE, Checkpoints, State
 from distill.health import Health
 from distill.images import About, ImageSet
@@ -23,7 +22,7 @@ from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
-from distill.settings import Settings
+from distill.settings import Settings, require
 
 SCHEDULES = ("constant", "linear")
 SELECTIONS = ("herding", "kcenter")

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill import bank, learn
+from distill import learn
 from distill.checkpoints import KIND as STATE
 from distill.checkpoints import Checkpoints, Place, standing
 from distill.images import About, ImageSet
+from distill.objectives import bank
 from distill.runtime import locks, registry
 from distill.runtime.compute import CPU, FLOAT32, Compute
 from distill.runtime.mistake import Mistake, unknown

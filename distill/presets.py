@@ -9,7 +9,7 @@ NAMES = (*USUAL, "released", "formation")
 """All. released: what the released code does, where that departs from the paper. formation: laptop
 with four smaller images in the place of one."""
 RECIPES = ("dm", "idc", "short")
-"""How networks are trained on a set; `distill.recipes.named` says what each is."""
+"""How networks are trained on a set; `distill.training.recipes.named` says what each is."""
 
 
 def require(name: str, *own: str) -> str:

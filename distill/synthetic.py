@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from distill import export, formation, gallery
+from distill import formation
 from distill.images import digest
 from distill.runtime import store
 from distill.runtime.files import write_atomically
 from distill.runtime.mistake import Mistake
+from distill.sets import export, gallery
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,8 +183,8 @@ class SyntheticSet(Dataset):
     def export(self, folder: Path) -> None:
         """Write `<folder>/<class>/<number>.png` for every image, clipped to 0..1.
 
-        An earlier export into the same folder is replaced (`distill.export`). The tree is the one
-        that the dataset `folder` and torchvision's ImageFolder read. Pixels are 8 bits and lie in
+        An earlier export into the same folder is replaced (`distill.sets.export`). The tree is that
+        which the dataset `folder` and torchvision's ImageFolder read. Pixels are 8 bits and lie in
         0..1: learned images lose what lies outside, and some accuracy with it.
 
         Raises:

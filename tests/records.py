@@ -12,7 +12,7 @@ from benchmarks.nas import facts as of_nas
 from benchmarks.record import Record
 from benchmarks.schema import Cost, Dataset, Hardware, Making, Provenance, SetUsed
 from distill.augment import OPERATIONS
-from distill.recipes import Recipe
+from distill.training.recipes import Recipe
 
 DIGITS = Dataset(name="digits", version=1, without=["flip"], digest="0123456789ab")
 CIFAR10 = Dataset(name="cifar10", version=1, without=[], digest="ba9876543210")

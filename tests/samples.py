@@ -19,13 +19,13 @@ from distill import checkpoints, datasets, positions
 from distill.datasets import _archive, _official, cifar10
 from distill.methods import dm, random
 from distill.plan import Plan, distill
-from distill.recipes import Recipe
 from distill.runtime.compute import CPU
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.store import Store
 from distill.synthetic import SyntheticSet
+from distill.training.recipes import Recipe
 
 from conftest import write_tree
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import command, evidence, figures
 from benchmarks.classification import page as pages_of
 from benchmarks.classification.rows import runs
-from distill.recipes import Recipe
+from distill.training.recipes import Recipe
 
 from records import CIFAR10, classification_record
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from distill.attention import attention, uniformity
+from distill.objectives.attention import attention, uniformity
 from distill.runtime.seeding import generator
 
 

@@ -14,8 +14,8 @@ from benchmarks.attention import page as pages_of
 from benchmarks.attention import run
 from benchmarks.attention.correlation import Correlations
 from benchmarks.record import read
-from distill.attention import attention
 from distill.networks import build, initialise
+from distill.objectives.attention import attention
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
 

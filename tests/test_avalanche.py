@@ -16,8 +16,8 @@ import torch
 import distill
 from distill import datasets
 from distill.images import Normalisation
-from distill.recipes import Recipe
 from distill.runtime.mistake import Mistake
+from distill.training.recipes import Recipe
 from downstream.continual import DistilledBuffer, class_incremental, loggers
 from downstream.continual.metrics import seen_accuracy
 from downstream.continual.protocol import Protocol

@@ -10,24 +10,27 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from distill import bank, checkpoints, disk, matching, pattern, stretches
+from distill import checkpoints, pattern
 from distill.augment import augment, draw
-from distill.bank import Bank
-from distill.beforehand import Source
 from distill.checkpoints import NONE, Checkpoints
 from distill.drawing import Seen
 from distill.images import About, Data, ImageSet, Normalisation, whitened
 from distill.methods import datadam
 from distill.networks import build, parse
+from distill.objectives import bank, matching
+from distill.objectives.bank import Bank
 from distill.plan import Plan
-from distill.recipes import Recipe
 from distill.runtime import locks, registry
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 from distill.runtime.store import Store
-from distill.train import Diverged, accuracy
+from distill.sets import disk
+from distill.sets.beforehand import Source
+from distill.training import stretches
+from distill.training.recipes import Recipe
+from distill.training.train import Diverged, accuracy
 
 from conftest import SMALL as SMALL_SETS
 

@@ -232,7 +232,7 @@ def test_a_recipe_by_name_stands_in_the_record_and_the_title(
     flags, batch, epochs, monkeypatch, tmp_path, capsys
 ):
     if not flags:  # the thousand epochs themselves would take too long
-        monkeypatch.setattr("distill.train.fit", lambda *given, **also: None)
+        monkeypatch.setattr("distill.training.train.fit", lambda *given, **also: None)
     own = [flag for flag in CLASSIFY if flag not in ("--epochs", "3")]
     classification.main(
         ["--method", "random", "--recipe", "idc", *own, *flags, "--out", str(tmp_path)]

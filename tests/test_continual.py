@@ -5,13 +5,14 @@ import dataclasses
 import pytest
 import torch
 
-from distill import datasets, plan, train
+from distill import datasets, plan
 from distill.images import Data, Normalisation
 from distill.plan import Plan
-from distill.recipes import Recipe
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
 from distill.runtime.store import Store
+from distill.training import train
+from distill.training.recipes import Recipe
 from downstream.continual import protocol as protocols
 from downstream.continual.data import class_incremental
 from downstream.continual.protocol import Protocol, class_order, step_sizes

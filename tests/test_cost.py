@@ -21,10 +21,10 @@ from benchmarks.cost.parts import training as training_part
 from benchmarks.cost.settings import Settings
 from benchmarks.cost.work import Size
 from benchmarks.record import read
-from distill import pieces, stack
 from distill.networks import build, parse
 from distill.runtime.compute import BFLOAT16, FLOAT32, Compute, multiplies_bfloat16
 from distill.runtime.seeding import generator
+from distill.training import pieces, stack
 
 CPU = torch.device("cpu")
 PLAIN = Compute(CPU, 1, compile="never")

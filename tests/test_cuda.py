@@ -5,17 +5,17 @@ import dataclasses
 import pytest
 import torch
 
-from distill import train
 from distill.augment import OPERATIONS, augment, draw
-from distill.captured import captured
-from distill.compiled import fused_augment
 from distill.images import Data, whitened
 from distill.networks import build_many, parse
-from distill.recipes import Recipe, named
 from distill.runtime.compute import Compute
 from distill.runtime.seeding import generator
 from distill.runtime.store import Store
-from distill.stack import Stack
+from distill.training import train
+from distill.training.captured import captured
+from distill.training.compiled import fused_augment
+from distill.training.recipes import Recipe, named
+from distill.training.stack import Stack
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of CUDA")
 

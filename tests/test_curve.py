@@ -9,7 +9,7 @@ from scipy import stats
 from benchmarks import evidence
 from benchmarks.classification import page as pages_of
 from benchmarks.classification.rows import runs
-from distill.recipes import Recipe
+from distill.training.recipes import Recipe
 
 from records import CIFAR10, classification_record
 

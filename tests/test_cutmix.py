@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from distill.cutmix import cutmix
 from distill.datasets import digits as digits_file
-from distill.passes import cross_entropy
-from distill.recipes import Recipe
 from distill.runtime.seeding import generator
-from distill.train import Batches, fit, streams
+from distill.training.cutmix import cutmix
+from distill.training.passes import cross_entropy
+from distill.training.recipes import Recipe
+from distill.training.train import Batches, fit, streams
 
 CLASSES = 10
 

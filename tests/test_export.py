@@ -9,8 +9,8 @@ from PIL import Image
 
 from distill import __main__ as command
 from distill import datasets
-from distill.export import folder_names, require_room
 from distill.runtime.mistake import Mistake
+from distill.sets.export import folder_names, require_room
 
 from conftest import write_tree
 

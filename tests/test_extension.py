@@ -1,12 +1,15 @@
 """To add a dataset, a method, an architecture or a kind of experiment is to add one file or folder.
 
 Each is written into a folder of its own, which the package is then told of, and run end to end.
+The first three are what docs/extending.md tells people to write.
 """
 
 import importlib
+import re
 import runpy
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,101 +23,8 @@ from distill.runtime import origin, registry
 from distill.runtime.mistake import Mistake
 from distill.synthetic import SyntheticSet
 
-DATASET = '''
-"""Bars: four classes of 8x8 pictures with a bright row each."""
-
-import torch
-
-from distill.images import About, Data, ImageSet, Normalisation
-from distill.runtime.seeding import generator
-
-ABOUT = About(
-    "mydata", Normalisation((0.2,), (0.3,), "chosen"), shape=(1, 8, 8), classes=tuple("abcd")
-)
-
-
-def load(root, about):
-    halves = []
-    for half, count in (("train", 6), ("test", 5)):
-        labels = torch.arange(4).repeat(count)
-        images = torch.randint(80, (len(labels), 1, 8, 8), generator=generator(0, half))
-        images[torch.arange(len(labels)), 0, 2 * labels] += 150
-        halves.append(ImageSet.sorted(about, images.to(torch.uint8), labels))
-    return Data(*halves)
-'''
-METHOD = '''
-"""Every image is the mean of a few real ones."""
-
-import dataclasses
-
-import torch
-
-from distill import presets
-from distill.learn import require
-from distill.runtime.seeding import generator
-from distill.settings import Settings
-
-VERSION = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Config(Settings):
-    of: int = 2
-
-    def __post_init__(self):
-        require(self, "of", least=1)
-
-
-def preset(about, ipc, name):
-    return Config(of=3 if presets.require(name) == "laptop" else 2)
-
-
-def distill(real, ipc, *, config, seed, compute, progress):
-    classes = []
-    for label in real.present:
-        pixels = real.of_class(label).float() / 255
-        streams = [generator(seed, "mean", label, place) for place in range(ipc)]
-        chosen = [torch.randperm(len(pixels), generator=g)[: config.of] for g in streams]
-        classes.append(torch.stack([pixels[own].mean(0) for own in chosen]))
-    return torch.stack(classes)
-'''
-NETWORK = '''
-"""One convolution and a linear layer."""
-
-import dataclasses
-
-from torch import nn
-
-from distill.architectures._names import chosen
-
-
-@dataclasses.dataclass(frozen=True)
-class Spec:
-    width: int = 4
-    norm: str = "none"
-
-    def __str__(self):
-        return f"mynet-w{self.width}"
-
-
-def parse(name):
-    return Spec(**chosen(name, ["mynet"], numbers={"w": "width"}))
-
-
-class Network(nn.Module):
-    def __init__(self, spec, shape, classes):
-        super().__init__()
-        self.spec = spec
-        self.convolution = nn.Conv2d(shape[0], spec.width, 3, padding=1)
-        self.head = nn.Linear(spec.width * shape[1] * shape[2], classes)
-
-    def layers(self, images):
-        maps = self.convolution(images).relu()
-        return [maps, maps], maps.flatten(1)
-
-    def forward(self, images):
-        return self.head(self.layers(images)[1])
-'''
+TEXT = (Path(__file__).parent.parent / "docs" / "extending.md").read_text()
+METHOD, MATCHING, DATASET, NETWORK = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 KIND = {
     "__init__.py": '"""How bright images are."""',
     "facts.py": """
@@ -278,6 +188,25 @@ def test_what_is_added_is_known_to_what_was_there(add, tmp_path):
     other = tmp_path / "other.safetensors"
     distill_command.main(["--method", "mymethod", "--ipc", "2", "--out", str(other)])
     assert len(SyntheticSet.load(other)) == 20
+
+
+def test_a_statistic_makes_a_method(add, tmp_path):
+    add("distill.methods", "channels", MATCHING)
+    few = [
+        "--method.iterations",
+        "3",
+        "--method.networks",
+        "2",
+        "--method.network",
+        "convnet-d2-w8",
+    ]
+    sets = {}
+    for method in ("channels", "dm"):
+        out = tmp_path / f"{method}.safetensors"
+        distill_command.main(["--method", method, *few, "--out", str(out)])
+        sets[method] = SyntheticSet.load(out).images
+    assert sets["channels"].shape == sets["dm"].shape
+    assert not sets["channels"].equal(sets["dm"])
 
 
 def test_what_is_added_is_named_in_mistakes_and_checks_its_settings(add, fails):

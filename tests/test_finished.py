@@ -7,12 +7,13 @@ import pytest
 import safetensors.torch
 import torch
 
-from distill import datasets, finished, plan
+from distill import datasets, plan
 from distill.__main__ import main
-from distill.finished import Asked
 from distill.plan import Plan
 from distill.runtime import registry, store
 from distill.runtime.compute import CPU
+from distill.sets import finished
+from distill.sets.finished import Asked
 from distill.synthetic import SyntheticSet
 
 from conftest import write_tree

@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from benchmarks.classification import __main__ as classification
-from distill import learn, plan, recipes, train
+from distill import learn, plan
 from distill.networks import build, parse
 from distill.plan import Plan
-from distill.recipes import Recipe
 from distill.runtime.compute import CPU
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
+from distill.training import recipes, train
+from distill.training.recipes import Recipe
 from downstream.continual.protocol import Protocol
 from downstream.continual.run import run_order
 from downstream.nas import proxy, trial

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from benchmarks.cost import reference
 from distill import datasets, formation
 from distill.images import Data, ImageSet, whitened
-from distill.matching import Matching
 from distill.methods import datadam
+from distill.objectives.matching import Matching
 from distill.plan import Plan, distill
 from distill.runtime.compute import CPU
 from distill.runtime.mistake import Mistake

@@ -9,17 +9,19 @@ from test_checkpoints import Broken, Counted
 
 from benchmarks.classification import __main__ as classification
 from distill import __main__ as distill_command
-from distill import checkpoints, copies, datasets, gradients, learn, presets, stack
+from distill import checkpoints, datasets, learn, presets
 from distill.augment import OPERATIONS, augment, draw
-from distill.gradients import Config, Gradients
 from distill.images import About, ImageSet, Normalisation
 from distill.methods import datadam, dc, dsa
 from distill.networks import build, parse
+from distill.objectives import copies, gradients
+from distill.objectives.gradients import Config, Gradients
 from distill.pattern import parse as parse_pattern
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import derive, generator
 from distill.runtime.store import Store
+from distill.training import stack
 from downstream.continual import protocol
 from downstream.nas import proxy
 

@@ -9,9 +9,10 @@ from benchmarks.ablation import __main__ as ablation
 from benchmarks.ablation import grid, outlook
 from benchmarks.classification import __main__ as classification
 from benchmarks.record import read
-from distill import plan, train
+from distill import plan
 from distill.methods import datadam
 from distill.runtime.flags import parse
+from distill.training import train
 
 QUICK = "--method.iterations 4 --method.networks 2 --method.network convnet-w8".split()
 JUDGED = "--sets 2 --networks 2 --network convnet-d2-w8 --epochs 3".split()

@@ -8,16 +8,18 @@ import pytest
 import torch
 
 from benchmarks.cost import reference
-from distill import drawing, matching, pieces
+from distill import drawing
 from distill.augment import OPERATIONS
 from distill.images import About, Data, ImageSet, Normalisation, Whitening, whitened
-from distill.matching import Matching
 from distill.methods import datadam, dm
 from distill.networks import build, parse, size
+from distill.objectives import matching
+from distill.objectives.matching import Matching
 from distill.runtime import registry
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
+from distill.training import pieces
 
 
 def statistic(config):

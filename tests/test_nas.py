@@ -7,10 +7,10 @@ import pytest
 
 from distill import datasets, networks
 from distill.networks import size
-from distill.recipes import Recipe
 from distill.runtime.compute import CPU
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake
+from distill.training.recipes import Recipe
 from downstream.nas import engine, proxy, trial
 from downstream.nas.search import Engine, Search, Trials
 from downstream.nas.space import ConvNets

@@ -15,11 +15,11 @@ from benchmarks.nas.__main__ import main, require_one_process
 from distill import datasets
 from distill.methods import random
 from distill.plan import Plan, distill
-from distill.recipes import Recipe
 from distill.runtime import ranks
 from distill.runtime.compute import CPU
 from distill.runtime.launch import Part
 from distill.runtime.mistake import Mistake
+from distill.training.recipes import Recipe
 from downstream.nas import cluster, proxy, reach, trial
 
 ROOT = Path(__file__).parent.parent

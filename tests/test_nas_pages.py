@@ -14,7 +14,7 @@ from benchmarks.record import Record, read_one
 from benchmarks.schema import Cost, Dataset, Hardware, Making, Provenance, SetUsed
 from distill.architectures.convnet import NORMS
 from distill.networks import parse
-from distill.recipes import Recipe
+from distill.training.recipes import Recipe
 from downstream.nas import space
 from downstream.nas.proxy import UNTRAINED
 

@@ -18,11 +18,11 @@ import requests
 from distill import datasets
 from distill.methods import random
 from distill.plan import Plan, distill
-from distill.recipes import Recipe
 from distill.runtime import marks
 from distill.runtime.compute import CPU
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake
+from distill.training.recipes import Recipe
 from downstream.nas import cluster, guard, proxy, trial
 from downstream.nas.search import Engine, Search, Trials
 from downstream.nas.space import ConvNets

@@ -13,10 +13,10 @@ from nni.nas.space import model_context
 from benchmarks.nas.__main__ import main
 from benchmarks.record import read
 from distill import datasets
-from distill.recipes import Recipe
 from distill.runtime.compute import CPU
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
+from distill.training.recipes import Recipe
 from downstream.nas import engine, own, proxy, source, trial
 from downstream.nas.source import Source
 

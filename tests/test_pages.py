@@ -15,7 +15,7 @@ from benchmarks.continual.page import pages as continual_pages
 from benchmarks.evidence import Run
 from benchmarks.page import labels, made_with, markdown
 from benchmarks.record import RESULTS
-from distill.recipes import Recipe
+from distill.training.recipes import Recipe
 
 from records import CIFAR10, DIGITS_RECIPE, classification_record, continual_record
 

@@ -4,12 +4,13 @@ import dataclasses
 
 import pytest
 
-from distill import checkpoints, datasets, learn, parts
+from distill import checkpoints, datasets, learn
 from distill.__main__ import main
-from distill.beforehand import Source
 from distill.plan import KIND, Plan, pieces_of
 from distill.runtime.compute import Compute
 from distill.runtime.store import Store
+from distill.sets import parts
+from distill.sets.beforehand import Source
 from distill.synthetic import SyntheticSet
 
 SETTINGS = {"network": "convnet-d2-w8", "networks": 2, "iterations": 4}

@@ -9,9 +9,10 @@ import torch
 from benchmarks.nas.__main__ import main as nas
 from benchmarks.nas.__main__ import spelled
 from benchmarks.record import read
-from distill import datasets, matching, networks, pattern
-from distill.matching import Matching
+from distill import datasets, networks, pattern
 from distill.methods import datadam, dm
+from distill.objectives import matching
+from distill.objectives.matching import Matching
 from distill.plan import KIND, Plan, pieces_of
 from distill.runtime import identity
 from distill.runtime.compute import CPU, Compute

@@ -7,8 +7,9 @@ import pytest
 from benchmarks.continual.__main__ import main as continual
 from benchmarks.nas.__main__ import main as nas
 from benchmarks.record import read
-from distill import datasets, recipes
+from distill import datasets
 from distill.runtime.mistake import Mistake
+from distill.training import recipes
 from downstream.continual import protocol as protocols
 from downstream.nas import proxy
 

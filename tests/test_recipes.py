@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 
-from distill import datasets, presets, recipes
-from distill.recipes import Recipe, called, named
+from distill import datasets, presets
 from distill.runtime import identity
 from distill.runtime.mistake import Mistake
+from distill.training import recipes
+from distill.training.recipes import Recipe, called, named
 
 
 @pytest.fixture

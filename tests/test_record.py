@@ -22,10 +22,10 @@ from benchmarks.continual import facts
 from benchmarks.nas import __main__ as nas
 from benchmarks.record import Expired, Record, kinds, read, read_one
 from benchmarks.schema import Making
-from distill.recipes import Recipe
 from distill.runtime import identity, origin
 from distill.runtime.flags import cli, parse
 from distill.runtime.mistake import Mistake
+from distill.training.recipes import Recipe
 from downstream.continual.metrics import OrderResult
 
 from records import EVERY, classification_record, continual_record

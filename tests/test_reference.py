@@ -16,8 +16,8 @@ from benchmarks.continual.rows import runs
 from benchmarks.record import read, read_one
 from distill import plan
 from distill.plan import Plan
-from distill.recipes import Recipe
 from distill.runtime.store import Store
+from distill.training.recipes import Recipe
 from downstream.continual.memory import Reservoir
 from downstream.continual.metrics import final_accuracy
 from downstream.continual.protocol import Protocol, class_order, step_sizes

@@ -22,10 +22,11 @@ from benchmarks.report import cells, effort, sections
 from benchmarks.report.__main__ import Report, main
 from benchmarks.report.compared import comparisons
 from benchmarks.report.html import text
-from distill import datasets, recipes
+from distill import datasets
 from distill.methods import datadam, dm
 from distill.runtime.flags import parse
 from distill.runtime.mistake import Mistake
+from distill.training import recipes
 
 from records import (
     CIFAR10,

@@ -16,8 +16,7 @@ from benchmarks.classification import __main__ as classification
 from benchmarks.classification import run as classification_run
 from benchmarks.continual import __main__ as continual
 from benchmarks.provenance import provenance
-from distill import beforehand, checkpoints, learn, plan, train
-from distill.beforehand import Source
+from distill import checkpoints, learn, plan
 from distill.checkpoints import Checkpoints
 from distill.plan import Plan
 from distill.runtime.compute import CPU
@@ -27,6 +26,9 @@ from distill.runtime.store import Store
 from distill.runtime.watch import Watch
 from distill.runtime.work import Work
 from distill.runtime.workers import Workers
+from distill.sets import beforehand
+from distill.sets.beforehand import Source
+from distill.training import train
 from downstream.continual.evaluation import Accuracies
 
 from conftest import eventually

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 from benchmarks.cost import estimates
 from benchmarks.cost.parts import scaling
 from benchmarks.record import RESULTS
-from distill import disk, mapped
-from distill.beforehand import Source
+from distill import mapped
 from distill.images import About, Data, ImageSet, Normalisation
 from distill.methods import dm, random
 from distill.plan import Plan, pieces_of
@@ -30,6 +29,8 @@ from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
 from distill.runtime.slices import Slices
 from distill.runtime.store import Store
+from distill.sets import disk
+from distill.sets.beforehand import Source
 
 NAMES = ("ant", "bee", "cat", "dog", "elk")
 ABOUT = About("made-up", Normalisation.fixed(3), (3, 8, 8), NAMES)

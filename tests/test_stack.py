@@ -5,11 +5,11 @@ import torch
 
 from distill.architectures.convnet import NORMS, Spec
 from distill.networks import build, parse
-from distill.passes import cross_entropy
-from distill.recipes import Recipe
 from distill.runtime.seeding import generator
-from distill.stack import Grouped, Stack, stack
-from distill.train import predictions
+from distill.training.passes import cross_entropy
+from distill.training.recipes import Recipe
+from distill.training.stack import Grouped, Stack, stack
+from distill.training.train import predictions
 
 
 def networks(count=3, **changes):

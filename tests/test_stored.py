@@ -11,10 +11,10 @@ from benchmarks.continual import __main__ as continual
 from benchmarks.nas import __main__ as nas
 from benchmarks.record import read
 from distill import __main__ as distill_command
-from distill import stored
 from distill.plan import Plan
 from distill.runtime import identity, registry
 from distill.runtime.mistake import Mistake
+from distill.sets import stored
 from distill.synthetic import SyntheticSet
 
 COMMANDS = [(continual.main, "--buffer"), (nas.main, "--proxy"), (classification.main, "--method")]

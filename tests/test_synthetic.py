@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from distill import datasets, gallery
+from distill import datasets
 from distill.runtime.mistake import Mistake
+from distill.sets import gallery
 from distill.synthetic import SyntheticSet, merge
 
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from benchmarks.cost import reference
-from distill import passes
-from distill.compiled import fused
 from distill.networks import build, parse
-from distill.passes import gradients
-from distill.recipes import Recipe
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.seeding import generator
-from distill.stack import stack
-from distill.train import Batches, accuracy, fit, predictions, streams, training
+from distill.training import passes
+from distill.training.compiled import fused
+from distill.training.passes import gradients
+from distill.training.recipes import Recipe
+from distill.training.stack import stack
+from distill.training.train import Batches, accuracy, fit, predictions, streams, training
 
 
 def networks(count, shape=(1, 8, 8)):

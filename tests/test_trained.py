@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 from benchmarks.continual import __main__ as continual
 from benchmarks.record import read
-from distill import checkpoints, formation, pieces
-from distill.matching import Matching
+from distill import checkpoints, formation
 from distill.methods import datadam, dm, trained
 from distill.methods.trained import Config
+from distill.objectives.matching import Matching
 from distill.plan import KIND, Plan
 from distill.runtime import identity
 from distill.runtime.compute import CPU, Compute
@@ -20,6 +20,7 @@ from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 from distill.runtime.store import Store
+from distill.training import pieces
 
 SMALL = Config(
     network="convnet-d2-w8-instance-relu-avg",
@@ -149,7 +150,7 @@ def test_keys_stay_until_networks_are_trained_and_follow_the_bank(digits, monkey
         return identity.key(KIND, plan.identity(real))
 
     keys = [key(), key(trained=1.0), key(trained=2.0), key(trained=1.0, bank=2)]
-    monkeypatch.setattr("distill.bank.VERSION", 99)
+    monkeypatch.setattr("distill.objectives.bank.VERSION", 99)
     keys.append(key(trained=1.0))
     assert len(set(keys)) == 5 and key() == keys[0] == GOLDEN[name]
 

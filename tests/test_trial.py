@@ -12,12 +12,12 @@ from distill.images import Normalisation
 from distill.methods import datadam, random
 from distill.networks import FAMILIES, build, parse
 from distill.plan import Plan, distill
-from distill.recipes import Recipe
 from distill.runtime import registry
 from distill.runtime.compute import CPU
 from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
+from distill.training.recipes import Recipe
 from downstream.nas import proxy, trial
 
 SPECS = [Spec(1, 8, "none", "relu", "avg"), Spec(2, 8, "batch", "sigmoid", "max")]

@@ -10,8 +10,9 @@ from benchmarks.classification import __main__ as classification
 from benchmarks.continual import __main__ as continual
 from benchmarks.nas import __main__ as nas
 from distill import __main__ as distill
-from distill import datasets, plan, train
+from distill import datasets, plan
 from distill.runtime.flags import cli
+from distill.training import train
 
 
 def tables_main(args):

@@ -3,9 +3,11 @@
 import math
 from typing import TYPE_CHECKING
 
-from distill import beforehand, matching, networks, pattern
+from distill import networks, pattern
+from distill.objectives import matching
 from distill.plan import Plan
 from distill.runtime.store import Store
+from distill.sets import beforehand
 
 if TYPE_CHECKING:
     from benchmarks.classification.run import Judging

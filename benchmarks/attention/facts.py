@@ -11,7 +11,7 @@ class Protocol:
     """What figures of one page share.
 
     Attributes:
-        network: whose norm is varied. power: p of the maps (`distill.attention`).
+        network: whose norm is varied. power: p of the maps (`distill.objectives.attention`).
         source: of the images' normalisation.
     """
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from benchmarks.attention.correlation import Correlations
 from benchmarks.attention.facts import Layer, Picture, Results
-from distill.attention import attention
 from distill.images import ImageSet
 from distill.networks import Network, Spec, build, couples_images, initialise
+from distill.objectives.attention import attention
 from distill.runtime.compute import Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from benchmarks.schema import Provenance
     from distill.images import Data
     from distill.networks import Spec
-    from distill.recipes import Recipe
     from distill.runtime.compute import Compute
+    from distill.training.recipes import Recipe
 
 PROG = "python -m benchmarks.classification"
 Evaluation = chosen(
@@ -148,11 +148,13 @@ def prepare(
     """
     from benchmarks.classification.facts import usual_network
     from benchmarks.classification.run import Row
-    from distill import disk, formation, recipes
+    from distill import formation
     from distill.images import whitened
     from distill.networks import drafted
     from distill.plan import Plan
     from distill.runtime import cores
+    from distill.sets import disk
+    from distill.training import recipes
 
     about = shared.about(command)
     preset = registry.load("distill.methods", command.method).preset(

@@ -33,8 +33,8 @@ from benchmarks.page import (
     names_for_people,
 )
 from benchmarks.record import Record
-from distill.recipes import Recipe
 from distill.runtime import identity
+from distill.training.recipes import Recipe
 
 FEWEST = 3
 """Different numbers of epochs that make a curve."""

@@ -5,7 +5,7 @@ from typing import Any
 from benchmarks import schema
 from benchmarks.schema import Dataset, Making, facts
 from distill.images import About
-from distill.recipes import Recipe
+from distill.training.recipes import Recipe
 
 VERSION = 1
 

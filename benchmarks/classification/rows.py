@@ -7,8 +7,8 @@ from benchmarks import evidence
 from benchmarks.evidence import Estimate, Run
 from benchmarks.page import at_precision
 from benchmarks.record import Record
-from distill import recipes
-from distill.recipes import Recipe
+from distill.training import recipes
+from distill.training.recipes import Recipe
 
 REFERENCE = "random"
 """The method that the others are compared with."""

@@ -10,20 +10,21 @@ import torch
 from torch import Tensor
 
 from benchmarks.provenance import Stopwatch
-from distill import beforehand, train
-from distill.beforehand import Source
 from distill.drawing import in_parts
 from distill.images import ImageSet
 from distill.networks import Spec, build_many
 from distill.plan import Plan
-from distill.recipes import Recipe
 from distill.runtime.compute import SMALL
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import derive, generator
 from distill.runtime.watch import Watch
 from distill.runtime.work import Kept, Work, code
 from distill.runtime.workers import Workers
+from distill.sets import beforehand
+from distill.sets.beforehand import Source
 from distill.synthetic import SyntheticSet
+from distill.training import train
+from distill.training.recipes import Recipe
 
 Job = tuple[int, int, list[int], int | None]
 """The numbers of a row, of a set and of the networks trained on it together, and the threads."""

@@ -137,11 +137,12 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
     Raises:
         Mistake: for every way in which the command cannot be carried out.
     """
-    from distill import disk, formation
+    from distill import formation
     from distill.images import Normalisation
     from distill.networks import drafted
     from distill.networks import parse as parse_network
     from distill.runtime import cores
+    from distill.sets import disk
     from downstream.continual import protocol as protocols
 
     about = shared.about(command)

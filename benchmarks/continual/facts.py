@@ -5,7 +5,7 @@ from typing import Any
 from benchmarks import schema
 from benchmarks.schema import Dataset, Making, facts
 from distill.plan import Plan
-from distill.recipes import Recipe
+from distill.training.recipes import Recipe
 from downstream.continual import reference
 from downstream.continual.protocol import VERSION as TODAY
 from downstream.continual.reference import Reference

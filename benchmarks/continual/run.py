@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.continual import facts
 from benchmarks.provenance import Stopwatch
 from benchmarks.schema import SetUsed, set_used
-from distill import beforehand
-from distill.beforehand import Source
 from distill.images import Data, ImageSet
 from distill.plan import Plan
 from distill.runtime import identity
@@ -18,6 +16,8 @@ from distill.runtime.seeding import derive
 from distill.runtime.store import Store
 from distill.runtime.work import Kept, Work, code
 from distill.runtime.workers import Workers
+from distill.sets import beforehand
+from distill.sets.beforehand import Source
 from distill.synthetic import digest, merge
 from downstream.continual import reference
 from downstream.continual.memory import Memory

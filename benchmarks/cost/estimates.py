@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks.cost.parts import scaling
 from benchmarks.cost.parts.scaling import BATCH, LAPTOP, PAPER, TARGET, TRAINING, Case
 from distill.methods import datadam
-from distill.recipes import Recipe
+from distill.training.recipes import Recipe
 
 CLASSES, NETWORKS = 1000, 5
 """Of the set, and trained on it, as the published protocol has it."""

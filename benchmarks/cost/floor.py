@@ -45,7 +45,7 @@ class Layer(NamedTuple):
     groups: int = 1
 
     def grouped(self, count: int) -> "Layer":
-        """So many side by side, as in `distill.stack.Grouped`."""
+        """So many side by side, as in `distill.training.stack.Grouped`."""
         inputs, weight = (count * self.inputs[0], *self.inputs[1:]), self.weight
         return self._replace(
             inputs=inputs, weight=(count * weight[0], *weight[1:]), groups=count * self.groups

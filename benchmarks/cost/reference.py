@@ -2,8 +2,9 @@
 
 Written as the formulas have it and as public code runs it: a fresh network whose parameters ask for
 gradients, one pass over all real images with autograd's bookkeeping, cloned activations, general
-powers; networks trained one by one. `distill.matching` must give the same loss and the same
-gradient, and `distill.train` the same networks. Networks here have ReLU and average pooling.
+powers; networks trained one by one. `distill.objectives.matching` must give the same loss and the
+same gradient, and `distill.training.train` the same networks. Networks here have ReLU and average
+pooling.
 """
 
 import torch
@@ -13,11 +14,11 @@ from torch import Tensor
 from distill.architectures.convnet import ConvNet
 from distill.augment import augment, draw
 from distill.images import ImageSet
-from distill.matching import Config
 from distill.networks import build, parse
-from distill.recipes import Recipe
+from distill.objectives.matching import Config
 from distill.runtime.seeding import generator
-from distill.train import Batches, set_rate, streams
+from distill.training.recipes import Recipe
+from distill.training.train import Batches, set_rate, streams
 
 
 def loss(images: Tensor, real: ImageSet, config: Config, *, seed: int = 0, step: int = 0) -> Tensor:

@@ -9,12 +9,12 @@ from torch import Tensor
 from benchmarks.cost import floor, reference
 from benchmarks.cost.clock import usual_memory
 from benchmarks.cost.work import Shape, noise_images
-from distill import train
 from distill.networks import Network, build_many, parse
-from distill.recipes import Recipe
 from distill.runtime.compute import Compute
 from distill.runtime.seeding import generator
-from distill.stack import Grouped, stack
+from distill.training import train
+from distill.training.recipes import Recipe
+from distill.training.stack import Grouped, stack
 
 ENDLESS = Recipe(epochs=10**6)
 """The published recipe for as many steps as are asked for; the rate does not fall before."""

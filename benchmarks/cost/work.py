@@ -12,8 +12,8 @@ from benchmarks.cost import floor, reference
 from benchmarks.cost.clock import usual_memory
 from distill import learn
 from distill.images import About, ImageSet, Normalisation
-from distill.matching import Matching
 from distill.methods import datadam
+from distill.objectives.matching import Matching
 from distill.runtime.compute import Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator

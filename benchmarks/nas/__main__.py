@@ -134,8 +134,8 @@ def require_room(command: Nas, plan: "Plan", data: "Data", compute: "Compute") -
     Raises:
         Mistake: there is not.
     """
-    from distill import disk
-    from distill.beforehand import Source
+    from distill.sets import disk
+    from distill.sets.beforehand import Source
 
     source = Source(data.train, compute, command.out / "sets")
     disk.require(command.out, [(plan, data.train.present)], source)

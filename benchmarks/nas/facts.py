@@ -4,7 +4,7 @@ from typing import Any
 
 from benchmarks import schema
 from benchmarks.schema import Dataset, Making, facts
-from distill.recipes import Recipe
+from distill.training.recipes import Recipe
 from downstream.nas.trial import VERSION as TODAY
 from downstream.nas.zero import VERSION as SCORES_TODAY
 

@@ -33,7 +33,7 @@ from benchmarks.page import (
 )
 from benchmarks.record import Record
 from benchmarks.reported import Reported
-from distill.recipes import Recipe
+from distill.training.recipes import Recipe
 
 WHOLE = dict.fromkeys(("steps", "parameters", "kFLOPs", "n, top 20 %"), "Int64")
 """Columns of whole numbers, of which some rows have none."""

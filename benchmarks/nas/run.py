@@ -12,8 +12,6 @@ from benchmarks.nas.flags import Nas
 from benchmarks.provenance import cost
 from benchmarks.record import Record
 from benchmarks.schema import Provenance, making, set_used
-from distill import beforehand
-from distill.beforehand import Source
 from distill.images import Data
 from distill.plan import Plan
 from distill.runtime.compute import Compute
@@ -21,6 +19,8 @@ from distill.runtime.ledger import Ledger
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.workers import Workers
+from distill.sets import beforehand
+from distill.sets.beforehand import Source
 from distill.synthetic import SyntheticSet
 from downstream.nas import proxy, ranking, zero
 from downstream.nas.proxy import Comparison

@@ -21,10 +21,11 @@ from benchmarks.record import Record
 from benchmarks.report import effort
 from benchmarks.report.effort import Stages
 from benchmarks.reported import Reported
-from distill import datasets, networks, recipes
+from distill import datasets, networks
 from distill.images import About
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
+from distill.training import recipes
 from downstream.continual import metrics
 from downstream.continual import protocol as protocols
 from downstream.continual.protocol import step_sizes

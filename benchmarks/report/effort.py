@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from benchmarks.cost.parts import step, training
 from benchmarks.record import Record
-from distill import datasets, gradients, learn, networks
-from distill.recipes import Recipe
+from distill import datasets, learn, networks
+from distill.objectives import gradients
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
+from distill.training.recipes import Recipe
 
 PIXELS = 2
 """Passes, each as long as one forward, that it takes to learn pixels: there, and back to them."""

@@ -45,8 +45,8 @@ def main(args: list[str]) -> None:
     command = cli(Export, args, prog=PROG)
     kinds = asked(command.kind)
 
-    from distill import export
     from distill.runtime.files import require_writable, write_atomically
+    from distill.sets import export
     from distill.synthetic import SyntheticSet
 
     small = SyntheticSet.load(command.set)
@@ -95,8 +95,8 @@ def torch_file(small: "SyntheticSet") -> bytes:
     """
     import torch
 
-    from distill.export import MARK
     from distill.interchange import formats
+    from distill.sets.export import MARK
 
     images, labels = small.decoded()
     held = {
@@ -123,7 +123,7 @@ def parquet(small: "SyntheticSet") -> bytes:
     import pyarrow
     import pyarrow.parquet
 
-    from distill import export
+    from distill.sets import export
 
     images, labels = small.decoded()
     rows = [
@@ -145,7 +145,7 @@ def parquet(small: "SyntheticSet") -> bytes:
 
 def sheet(small: "SyntheticSet") -> bytes:
     """All stored images in one PNG."""
-    from distill.export import MARK
+    from distill.sets.export import MARK
 
     return small.sheet(mark=MARK)
 

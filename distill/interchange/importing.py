@@ -172,7 +172,7 @@ def save(small: "SyntheticSet", path: Path) -> None:
     Raises:
         Mistake: it holds another one, or something else.
     """
-    from distill import finished
+    from distill.sets import finished
 
     held = finished.read(path, ranks.progress().say)
     if held is None:

@@ -10,11 +10,11 @@ A file holds
     distill(real, ipc, config=, seed=, compute=, progress=)
                               images float32 [classes present, ipc, C, H, W] in pixel units. If
                               Config has a true `learns`, it is also given checkpoints=, for
-                              `distill.learn.learn` or `distill.stretches.run`
+                              `distill.learn.learn` or `distill.training.stretches.run`
 
 `distill.plan.distill` calls it, through the store.
 """
 
 SET = "set"
-UNLISTED = {SET: "distill.stored"}
+UNLISTED = {SET: "distill.sets.stored"}
 """What is loaded as methods are, and is none to choose: a set in a file, named by its path."""

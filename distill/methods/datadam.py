@@ -5,14 +5,15 @@ import functools
 
 from torch import Tensor
 
-from distill import matching, presets
-from distill.attention import attention
-from distill.bounds import require
+from distill import presets
 from distill.images import About
-from distill.matching import match_told
-from distill.members import Vectors
 from distill.methods.dm import laptop
 from distill.networks import Network
+from distill.objectives import matching
+from distill.objectives.attention import attention
+from distill.objectives.matching import match_told
+from distill.objectives.members import Vectors
+from distill.settings import require
 
 VERSION = 1
 
@@ -111,4 +112,4 @@ def statistic(network: Network, images: Tensor, *, config: Config) -> list[Vecto
 
 
 distill = functools.partial(match_told, statistic)
-"""Learn `ipc` images of every class present; see `distill.matching.match`."""
+"""Learn `ipc` images of every class present; see `distill.objectives.matching.match`."""

@@ -4,9 +4,9 @@ import dataclasses
 import functools
 
 from distill import presets
-from distill.gradients import Config as Config
-from distill.gradients import match_gradients
 from distill.images import About
+from distill.objectives.gradients import Config as Config
+from distill.objectives.gradients import match_gradients
 
 VERSION = 1
 

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from distill import presets
 from distill.images import About
-from distill.matching import Config as Config
-from distill.matching import match
-from distill.members import Vectors
 from distill.networks import Network
+from distill.objectives.matching import Config as Config
+from distill.objectives.matching import match
+from distill.objectives.members import Vectors
 
 VERSION = 1
 
@@ -55,4 +55,4 @@ def embedding(network: Network, images: Tensor) -> list[Vectors]:
 
 
 distill = functools.partial(match, embedding)
-"""Learn `ipc` images of every class present; see `distill.matching.match`."""
+"""Learn `ipc` images of every class present; see `distill.objectives.matching.match`."""

@@ -3,10 +3,10 @@
 import functools
 
 from distill import presets
-from distill.gradients import Config as Config
-from distill.gradients import match_gradients
 from distill.images import About
 from distill.methods.dc import laptop, published
+from distill.objectives.gradients import Config as Config
+from distill.objectives.gradients import match_gradients
 
 VERSION = 1
 
@@ -23,5 +23,5 @@ def preset(about: About, ipc: int, name: str) -> Config:
 distill = functools.partial(match_gradients, augmented=True)
 """Learn `ipc` images of every class present; the dataset's operations augment them.
 
-See `distill.gradients.match_gradients`.
+See `distill.objectives.gradients.match_gradients`.
 """

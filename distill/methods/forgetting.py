@@ -17,20 +17,20 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from distill import presets, stretches
-from distill.bounds import require
+from distill import presets
 from distill.checkpoints import NONE, Checkpoints
 from distill.drawing import Seen
 from distill.images import About, ImageSet
 from distill.networks import build, parse
-from distill.recipes import Recipe
 from distill.runtime.compute import Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import derive, generator
 from distill.runtime.store import Tensors
-from distill.settings import Settings
-from distill.stretches import Place
-from distill.train import fit, predictions
+from distill.settings import Settings, require
+from distill.training import stretches
+from distill.training.recipes import Recipe
+from distill.training.stretches import Place
+from distill.training.train import fit, predictions
 
 VERSION = 1
 KIND = "forgetting"

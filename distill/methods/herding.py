@@ -5,9 +5,9 @@ import functools
 import torch
 from torch import Tensor
 
-from distill.selection import Config as Config
-from distill.selection import choose
-from distill.selection import preset as preset
+from distill.methods._selection import Config as Config
+from distill.methods._selection import choose
+from distill.methods._selection import preset as preset
 
 VERSION = 1
 
@@ -31,7 +31,7 @@ def order(features: Tensor, count: int) -> list[int]:
 
 
 distill = functools.partial(choose, order)
-"""Choose `ipc` images of every class present, in herding order; see `selection.choose`.
+"""Choose `ipc` images of every class present, in herding order; see `_selection.choose`.
 
 The first images of a larger set are the smaller set.
 """

@@ -3,7 +3,8 @@
 The idea is that of IDM (Zhao et al., "Improved Distribution Matching for Dataset Condensation",
 CVPR 2023) and DANCE (Zhang et al., IJCAI 2024): networks that have begun to tell classes apart say
 more of an image than random ones, and a synthetic image is to be taken for its class besides
-looking like it on average. Networks and settings are our own: see `distill.bank` and `preset`.
+looking like it on average. Networks and settings are our own: see `distill.objectives.bank` and
+`preset`.
 """
 
 import dataclasses
@@ -11,14 +12,15 @@ import functools
 
 from torch import Tensor
 
-from distill import matching, presets
-from distill.bounds import require
+from distill import presets
 from distill.images import About
-from distill.matching import match_told
-from distill.members import Vectors
 from distill.methods.dm import embedding
 from distill.networks import Network
+from distill.objectives import matching
+from distill.objectives.matching import match_told
+from distill.objectives.members import Vectors
 from distill.runtime.mistake import Mistake
+from distill.settings import require
 
 VERSION = 1
 
@@ -82,4 +84,4 @@ def statistic(network: Network, images: Tensor, *, config: Config) -> list[Vecto
 
 
 distill = functools.partial(match_told, statistic)
-"""Learn `ipc` images of every class present; see `distill.matching.match`."""
+"""Learn `ipc` images of every class present; see `distill.objectives.matching.match`."""

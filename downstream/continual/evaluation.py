@@ -10,9 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from distill import train
 from distill.images import ImageSet
 from distill.runtime.compute import Compute
+from distill.training import train
 from downstream.continual._avalanche import CLExperience, MetricValue, Naive, PluginMetric
 from downstream.continual.metrics import Matrix
 from downstream.continual.steps import Rows

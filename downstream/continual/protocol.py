@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from distill import presets, recipes
+from distill import presets
 from distill.images import About
-from distill.recipes import Recipe
 from distill.runtime.mistake import Mistake, unknown
+from distill.training import recipes
+from distill.training.recipes import Recipe
 
 VERSION = 1
 """Raised when the same protocol comes to give other figures."""

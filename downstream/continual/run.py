@@ -4,10 +4,10 @@ import functools
 import warnings
 from collections.abc import Callable, Sequence
 
-from distill import passes
 from distill.images import Data
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.progress import Progress
+from distill.training import passes
 from downstream.continual._avalanche import BaseLogger, EvaluationPlugin
 from downstream.continual.buffer import Distill, DistilledBuffer
 from downstream.continual.data import class_incremental

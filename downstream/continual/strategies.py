@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from distill import train
 from distill.images import ImageSet
 from distill.networks import build_many, parse
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 from distill.runtime.store import Tensors
-from distill.stack import Grouped, Stack, stack
+from distill.training import train
+from distill.training.stack import Grouped, Stack, stack
 from downstream.continual._avalanche import CLExperience, Naive, SupervisedPlugin
 from downstream.continual.buffer import DistilledBuffer
 from downstream.continual.memory import Memory

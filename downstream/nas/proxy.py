@@ -4,14 +4,16 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from distill import presets, recipes, stored
+from distill import presets
 from distill.images import About, Data
-from distill.recipes import Recipe
 from distill.runtime import registry
 from distill.runtime.compute import Compute
 from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress
+from distill.sets import stored
 from distill.synthetic import SyntheticSet
+from distill.training import recipes
+from distill.training.recipes import Recipe
 from downstream.nas import source, zero
 from downstream.nas.own import Own
 from downstream.nas.space import WIDTHS, ConvNets, Space, count

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distill import train
 from distill.networks import Spec
 from distill.runtime import cores
 from distill.runtime.ledger import Ledger
@@ -16,6 +15,7 @@ from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress, clock
 from distill.runtime.seeding import generator
 from distill.runtime.workers import Workers
+from distill.training import train
 from downstream.nas import trial
 from downstream.nas.space import Space
 from downstream.nas.trial import Job, Settings

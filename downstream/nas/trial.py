@@ -10,15 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distill import datasets, train
+from distill import datasets
 from distill.images import Data
 from distill.networks import Network, initialise
-from distill.recipes import Recipe
 from distill.runtime import identity
 from distill.runtime.compute import FLOAT32, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import derive, generator
 from distill.synthetic import SyntheticSet
+from distill.training import train
+from distill.training.recipes import Recipe
 from downstream.nas import own
 from downstream.nas.source import Source, seeded
 

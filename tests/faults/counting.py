@@ -13,8 +13,9 @@ EVERY = 0.1
 
 def count() -> None:
     """From now on, in this process and those that it starts."""
-    from distill import checkpoints, learn, train
+    from distill import checkpoints, learn
     from distill.runtime import processes
+    from distill.training import train
 
     file = os.open(os.environ[COUNTER], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     checkpoints.EVERY = EVERY

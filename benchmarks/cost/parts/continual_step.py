@@ -3,11 +3,12 @@
 from benchmarks.cost.clock import Moments, computing, milliseconds, ratio, take_turns
 from benchmarks.cost.settings import Settings
 from benchmarks.cost.work import Shape, noise_images
-from distill import plan, train
+from distill import plan
 from distill.images import Data
 from distill.methods import random
-from distill.recipes import Recipe
 from distill.runtime.compute import Compute
+from distill.training import train
+from distill.training.recipes import Recipe
 from downstream.continual.protocol import Protocol
 from downstream.continual.run import run_order
 from downstream.continual.strategies import fresh_networks

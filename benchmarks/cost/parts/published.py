@@ -6,8 +6,8 @@ from benchmarks.cost import training, work
 from benchmarks.cost.clock import computing, milliseconds, seconds, take_turns, timed
 from benchmarks.cost.settings import Settings
 from distill.methods import datadam
-from distill.recipes import Recipe
 from distill.runtime.compute import Compute
+from distill.training.recipes import Recipe
 
 TITLE = "The published protocol, estimated from its steps"
 NOTE = """\

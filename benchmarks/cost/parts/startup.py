@@ -10,8 +10,8 @@ from distill.runtime import registry
 
 TITLE = "Start-up"
 NOTE = """\
-Milliseconds of a fresh Python, the median of the turns. The engine: distill.matching and
-distill.train.
+Milliseconds of a fresh Python, the median of the turns. The engine: distill.objectives.matching and
+distill.training.train.
 """
 COMMANDS = (
     "distill",
@@ -20,7 +20,7 @@ COMMANDS = (
 )
 STARTS = {
     "import torch": ["-c", "import torch"],
-    "import the engine": ["-c", "import distill.matching, distill.train"],
+    "import the engine": ["-c", "import distill.objectives.matching, distill.training.train"],
     **{f"python -m {name} --help": ["-m", name, "--help"] for name in COMMANDS},
 }
 """Arguments of a fresh interpreter."""

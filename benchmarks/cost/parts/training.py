@@ -12,7 +12,7 @@ TITLE = "A training step on a small set"
 NOTE = """\
 One mini-batch for each network, DSA included; milliseconds an image of one network. before:
 benchmarks/cost/reference.py, each network alone and the batch as a whole, in float32 on as many
-threads; the tests hold both to the same trained networks. now: as `distill.train` does it in a long
+threads; the tests hold both to the same trained networks. now: as the suite does it in a long
 run. floor: the convolutions of our step alone, forward, back to the weights and, but for the first
 layer, back to the input, on as many images at a time, each layer in the layout of memory (and in
 bfloat16 rows the precision) that is fastest for it. All ways of one size and number of threads took

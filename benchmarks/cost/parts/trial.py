@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmarks.cost.clock import computing, milliseconds, take_turns
 from benchmarks.cost.settings import Settings
 from distill import datasets
-from distill.recipes import Recipe
 from distill.runtime.compute import Compute
 from distill.runtime.ledger import Ledger
+from distill.training.recipes import Recipe
 from downstream.nas import proxy, trial
 from downstream.nas.search import Engine, Search, Trials
 from downstream.nas.space import ConvNets

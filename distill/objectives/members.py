@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill.compiled import fused
 from distill.images import ImageSet
 from distill.networks import Network, Spec, build, couples_images, initialise, size
-from distill.pieces import Pieces, even, filled
 from distill.runtime.compute import Compute
 from distill.runtime.seeding import generator
+from distill.training.compiled import fused
+from distill.training.pieces import Pieces, even, filled
 
 
 class Vectors(NamedTuple):

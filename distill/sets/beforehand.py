@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.images import ImageSet
-from distill.matching import Config as Matching
+from distill.objectives.matching import Config as Matching
 from distill.plan import KIND, Plan, begun, distill, pieces_of
 from distill.runtime import locks, ranks
 from distill.runtime.compute import SMALL, Compute, usual_threads

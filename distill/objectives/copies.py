@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from distill.networks import Spec, build, initialise
-from distill.pieces import AT_ONCE, TOGETHER, fitting
 from distill.runtime.seeding import generator
-from distill.stack import Stack, groups, stack
+from distill.training.pieces import AT_ONCE, TOGETHER, fitting
+from distill.training.stack import Stack, groups, stack
 
 
 class Copies:

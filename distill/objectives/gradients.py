@@ -22,21 +22,21 @@ from torch import Tensor
 
 from distill import formation, learn, pattern
 from distill.augment import Draw, augment, draw
-from distill.bounds import require
 from distill.checkpoints import NONE, Checkpoints
-from distill.copies import Copies
 from distill.drawing import RealImages
 from distill.images import ImageSet
 from distill.learn import Step
-from distill.matching import LONG
 from distill.networks import Spec
-from distill.pieces import even
-from distill.recipes import Recipe
+from distill.objectives.copies import Copies
+from distill.objectives.matching import LONG
 from distill.runtime.compute import Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import derive, generator
-from distill.train import ADVICE, Diverged, fit
+from distill.settings import require
+from distill.training.pieces import even
+from distill.training.recipes import Recipe
+from distill.training.train import ADVICE, Diverged, fit
 
 
 @dataclasses.dataclass(frozen=True)

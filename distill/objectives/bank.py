@@ -2,7 +2,7 @@
 
 Each network of a bank is initialised from a stream of its own and trained on the images of the
 classes present, and on no others. Its weights are kept at some points on the way. What lies between
-two points is one stretch (`distill.stretches`).
+two points is one stretch (`distill.training.stretches`).
 """
 
 import dataclasses
@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from distill import pattern, stretches
+from distill import pattern
 from distill.checkpoints import Checkpoints
 from distill.drawing import Seen
 from distill.images import About, ImageSet
 from distill.networks import Network, drafted, initialise, size
 from distill.pattern import Pattern
-from distill.recipes import Recipe
 from distill.runtime.compute import Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 from distill.runtime.store import Tensors
-from distill.stretches import Place
-from distill.train import require_finite, training
+from distill.training import stretches
+from distill.training.recipes import Recipe
+from distill.training.stretches import Place
+from distill.training.train import require_finite, training
 
 if TYPE_CHECKING:
-    from distill.matching import Config
+    from distill.objectives.matching import Config
 
 VERSION = 1
 KIND = "networks"

@@ -7,8 +7,8 @@ may be logits instead: then it is the mean cross-entropy of a class's synthetic 
 
 With any norm but batch norm the loss is a sum over classes, given the random network and the
 augmentation drawn for each class. Every class draws from streams of its own, and its images pass
-through the network in pieces of a shape of their own (`distill.pieces`). So they do not depend on
-which other classes are distilled with them: on a CPU to the last bit.
+through the network in pieces of a shape of their own (`distill.training.pieces`). So they do not
+depend on which other classes are distilled with them: on a CPU to the last bit.
 """
 
 import dataclasses
@@ -21,20 +21,20 @@ from torch import Tensor
 
 from distill import formation, learn, pattern
 from distill.augment import Draw, augment, draw
-from distill.bank import Bank
-from distill.bounds import require
 from distill.checkpoints import NONE, Checkpoints
-from distill.compiled import WORTH_COMPILING, fused_augment
 from distill.drawing import RealImages
 from distill.images import ImageSet
 from distill.learn import Step
-from distill.members import Member, Statistic, Vectors
 from distill.networks import INITIALISATIONS, Network, Spec
-from distill.pieces import filled
+from distill.objectives.bank import Bank
+from distill.objectives.members import Member, Statistic, Vectors
 from distill.runtime.compute import FLOAT32, Compute
 from distill.runtime.mistake import Mistake, unknown
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
+from distill.settings import require
+from distill.training.compiled import WORTH_COMPILING, fused_augment
+from distill.training.pieces import filled
 
 LONG = 1000
 """Steps that a run is taken to have: one of fewer may be the beginning of one of more, and must

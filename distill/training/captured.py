@@ -12,9 +12,9 @@ from torch import Tensor
 
 from distill.architectures.convnet import ConvNet
 from distill.networks import couples_images
-from distill.passes import gradients
 from distill.runtime.compute import Compute
-from distill.stack import Grouped, Stack
+from distill.training.passes import gradients
+from distill.training.stack import Grouped, Stack
 
 WARM = 3
 """Passes before a capture, as torch's documentation has them: libraries choose their ways then."""

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from distill.augment import augment, draw
-from distill.captured import captured
-from distill.cutmix import cutmix
 from distill.networks import Network
-from distill.passes import compiled, forward, gradients
-from distill.recipes import Recipe
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
-from distill.stack import Stack, stack
+from distill.training.captured import captured
+from distill.training.cutmix import cutmix
+from distill.training.passes import compiled, forward, gradients
+from distill.training.recipes import Recipe
+from distill.training.stack import Stack, stack
 
 ADVICE = "; choose another network or recipe, or look at its images"
 

@@ -7,15 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill.compiled import WORTH_COMPILING, fused
 from distill.networks import Network, couples_images, size
-from distill.pieces import even, fitting
-from distill.recipes import Recipe
 from distill.runtime.compute import CPU, FLOAT32, Compute
-from distill.stack import Grouped, Stack
+from distill.training.compiled import WORTH_COMPILING, fused
+from distill.training.pieces import even, fitting
+from distill.training.recipes import Recipe
+from distill.training.stack import Grouped, Stack
 
 AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
-"""How many numbers one layer's activations may have at a time in training (`distill.pieces`)."""
+"""How many numbers one layer's activations may have at a time in training (`pieces`)."""
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from distill.bank import Bank
-from distill.beforehand import Source, Wanted, joined
 from distill.checkpoints import KIND as STATE
 from distill.images import ImageSet
+from distill.objectives.bank import Bank
 from distill.plan import KIND, Plan, pieces_of, states_of
 from distill.runtime.files import require_space
 from distill.runtime.store import Store
+from distill.sets.beforehand import Source, Wanted, joined
 
 A_FILE = 2**16
 """Bytes of a small file with what it says of itself, at most."""

@@ -12,13 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distill import presets
-from distill.bounds import require
 from distill.images import About, ImageSet
 from distill.networks import build_many, parse
 from distill.runtime.compute import Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
-from distill.settings import Settings
+from distill.settings import Settings, require
 
 Rule = Callable[[Tensor, int], list[int]]
 """From the features [n, D] of a class to the places of the images chosen, so many, in order."""
