@@ -8,6 +8,7 @@ One file of `distill/architectures/` is one family, e.g. `resnet.py` is all of `
         wrong with it. `parse(str(spec)) == spec`.
     Network(spec, shape, classes): an `nn.Module` that meets the protocol here, for images of
         `shape` (C, H, W). It must also be constructible on torch's meta device.
+    FIRSTS: what its names begin with up to the first dash, if that is not the family's own name.
 """
 
 import importlib
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from distill.runtime import registry
-from distill.runtime.mistake import Mistake
+from distill.runtime.mistake import Mistake, unknown
 
 
 class Spec(Protocol):
@@ -78,8 +79,15 @@ def parse(name: str) -> Spec:
     """
     first = name.split("-")[0]
     letters = re.match("[A-Za-z]*", first).group()
-    family = registry.require(FAMILIES, letters or first, what="network")
-    return registry.load(FAMILIES, family).parse(name)
+    if letters not in registry.names(FAMILIES) or first not in _firsts(letters):
+        known = [word for family in registry.names(FAMILIES) for word in _firsts(family)]
+        raise unknown("network", first, known)
+    return registry.load(FAMILIES, letters).parse(name)
+
+
+def _firsts(family: str) -> list[str]:
+    """What the names of a family's networks begin with."""
+    return list(getattr(registry.load(FAMILIES, family), "FIRSTS", [family]))
 
 
 def couples_images(spec: Spec) -> bool:
