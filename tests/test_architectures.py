@@ -213,7 +213,7 @@ def test_a_layer_that_would_draw_from_the_global_generator_or_stay_as_it_was_is_
     ("name", "says"),
     [
         ("resnett18", "unknown network 'resnett18'; did you mean resnet18 or resnet10[?] "),
-        ("resnet", "resnet18 or resnet10[?] accepted: alexnet, convnet, resnet10, resnet18, vgg11"),
+        ("resnet", "mean resnet18 or resnet10.*: alexnet, convnet, resnet10, resnet18, vgg11, vit"),
         ("vgg12", "unknown network 'vgg12'; did you mean vgg11[?] accepted: .*resnet18, vgg11, "),
         ("ConvNet-w8", "did you mean convnet"),
         ("", "unknown network ''; accepted: alexnet, "),
