@@ -15,6 +15,7 @@ import importlib
 import math
 import re
 from collections.abc import Iterable
+from types import ModuleType
 from typing import Protocol
 
 import torch
@@ -77,17 +78,19 @@ def parse(name: str) -> Spec:
     Raises:
         Mistake: no such family, or the family knows no such network.
     """
-    first = name.split("-")[0]
+    first, families = name.split("-")[0], registry.names(FAMILIES)
     letters = re.match("[A-Za-z]*", first).group()
-    if letters not in registry.names(FAMILIES) or first not in _firsts(letters):
-        known = [word for family in registry.names(FAMILIES) for word in _firsts(family)]
-        raise unknown("network", first, known)
-    return registry.load(FAMILIES, letters).parse(name)
+    if letters in families:
+        family = importlib.import_module(f"{FAMILIES}.{letters}")
+        if first in _firsts(family):
+            return family.parse(name)
+    all_families = [importlib.import_module(f"{FAMILIES}.{one}") for one in families]
+    raise unknown("network", first, [word for one in all_families for word in _firsts(one)])
 
 
-def _firsts(family: str) -> list[str]:
+def _firsts(family: ModuleType) -> Iterable[str]:
     """What the names of a family's networks begin with."""
-    return list(getattr(registry.load(FAMILIES, family), "FIRSTS", [family]))
+    return getattr(family, "FIRSTS", [family.__name__.rpartition(".")[2]])
 
 
 def couples_images(spec: Spec) -> bool:
