@@ -48,7 +48,6 @@ def load(command: Any, flags: Sequence[str] = ()) -> tuple["Data", "Compute"]:
     from distill.plan import require_ipc
     from distill.runtime.compute import Compute
     from distill.runtime.files import require_writable
-    from distill.runtime.mistake import unknown
 
     origin.ours()  # what is edited from now on is not what runs
     compute = Compute.of(
@@ -63,11 +62,14 @@ def load(command: Any, flags: Sequence[str] = ()) -> tuple["Data", "Compute"]:
         require_writable(command.out / folder)
     read(record_folders(command.out))  # refused now, not when the run is over
     ranks.meet(command.out)
-    with ranks.in_turn():
-        data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
     judge = getattr(command, "judge", "test")
-    if judge not in JUDGES:
-        raise unknown("judge", judge, JUDGES)
+    with ranks.in_turn():
+        data = datasets.load(
+            command.dataset,
+            root=command.data_root,
+            size=command.image_size,
+            judged=judge == "test",
+        )
     if judge == "validation":
         data = data.validation()
     require_ipc(data.train, command.ipc)

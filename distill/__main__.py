@@ -21,6 +21,7 @@ from distill.runtime.flags import configure, parse
 from distill.runtime.mistake import Mistake, one_line, unknown
 
 if TYPE_CHECKING:
+    from distill.images import Data
     from distill.sets.beforehand import Source
     from distill.sets.finished import Asked
     from distill.synthetic import SyntheticSet
@@ -161,7 +162,7 @@ def prepare(command: Distill, flags: list[str]) -> Ready:
     held = finished.read(command.out, say) if ranks.leading() else None
     ranks.meet(command.out.parent)
     with ranks.in_turn():
-        data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
+        data = loaded(command)
     require_ipc(data.train, command.ipc)
     images = {"the images": data.train.digest() if ranks.world() > 1 else ""}
     ranks.join(ranks.agreement(command, flags, compute, **images))
@@ -172,6 +173,19 @@ def prepare(command: Distill, flags: list[str]) -> Ready:
     if ranks.leading() and small is None:
         disk.require(command.out.parent, [(plan, real.present)], source)
     return Ready(asked, source, small)
+
+
+def loaded(command: Distill) -> "Data":
+    """The images that the command names; test images may be missing, for none is looked at.
+
+    Raises:
+        Mistake: as `datasets.load`.
+    """
+    from distill import datasets
+
+    return datasets.load(
+        command.dataset, root=command.data_root, size=command.image_size, judged=False
+    )
 
 
 def require_places(command: Distill) -> None:

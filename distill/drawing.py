@@ -20,6 +20,13 @@ def in_parts(normalisation: Normalisation, images: Tensor) -> Tensor:
     return torch.cat([normalisation(part) for part in images.split(PART)])
 
 
+def all_seen(real: ImageSet, device: torch.device) -> Tensor:
+    """All images of a set as a network sees them; a GPU is sent bytes and does it itself."""
+    if device.type == "cpu":
+        return real.normalisation(real.images)
+    return in_parts(real.normalisation.to(device), real.images.to(device))
+
+
 class RealImages:
     """The real images of every class present, on one device."""
 

@@ -8,12 +8,14 @@ One file of `distill/architectures/` is one family, e.g. `resnet.py` is all of `
         wrong with it. `parse(str(spec)) == spec`.
     Network(spec, shape, classes): an `nn.Module` that meets the protocol here, for images of
         `shape` (C, H, W). It must also be constructible on torch's meta device.
+    FIRSTS: what its names begin with up to the first dash, if that is not the family's own name.
 """
 
 import importlib
 import math
 import re
 from collections.abc import Iterable
+from types import ModuleType
 from typing import Protocol
 
 import torch
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from distill.runtime import registry
-from distill.runtime.mistake import Mistake
+from distill.runtime.mistake import Mistake, unknown
 
 
 class Spec(Protocol):
@@ -76,10 +78,19 @@ def parse(name: str) -> Spec:
     Raises:
         Mistake: no such family, or the family knows no such network.
     """
-    first = name.split("-")[0]
+    first, families = name.split("-")[0], registry.names(FAMILIES)
     letters = re.match("[A-Za-z]*", first).group()
-    family = registry.require(FAMILIES, letters or first, what="network")
-    return registry.load(FAMILIES, family).parse(name)
+    if letters in families:
+        family = importlib.import_module(f"{FAMILIES}.{letters}")
+        if first in _firsts(family):
+            return family.parse(name)
+    all_families = [importlib.import_module(f"{FAMILIES}.{one}") for one in families]
+    raise unknown("network", first, [word for one in all_families for word in _firsts(one)])
+
+
+def _firsts(family: ModuleType) -> Iterable[str]:
+    """What the names of a family's networks begin with."""
+    return getattr(family, "FIRSTS", [family.__name__.rpartition(".")[2]])
 
 
 def couples_images(spec: Spec) -> bool:

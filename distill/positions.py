@@ -39,15 +39,23 @@ def read(path: str) -> str:
         if not by_class:
             raise ValueError("it names no image")
     except (OSError, ValueError, KeyError, csv.Error) as error:
-        reason = f"it has no column {error}" if isinstance(error, KeyError) else error
         raise Mistake(
-            f"{path} does not say with which images to start ({reason}); give a CSV file with the "
-            "columns class and position, both whole numbers"
+            f"{path} does not say with which images to start ({_reason(error)}); give a CSV file "
+            "with the columns class and position, both whole numbers"
         ) from error
     if any(len(set(own)) < len(own) for own in by_class.values()):
         raise Mistake(f"{path} names an image twice; leave one out")
     classes = sorted(by_class.items())
     return PREFIX + " ".join(f"{label}:{','.join(map(str, own))}" for label, own in classes)
+
+
+def _reason(error: Exception) -> str:
+    """Why a table is refused: as `_rows` says it; of what libraries raise, in words for users."""
+    if isinstance(error, OSError):
+        return error.strerror
+    if isinstance(error, KeyError):
+        return f"it has no column {error}"
+    return str(error) if type(error) is ValueError else "it is no table of text"
 
 
 def _rows(content: bytes) -> Iterator[tuple[int, int]]:

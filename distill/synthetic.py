@@ -178,7 +178,7 @@ class SyntheticSet(Dataset):
             assert {str(label) for label in tensors["labels"].tolist()} <= made.digests.keys()
             return cls(tensors["images"], tensors["labels"], classes, made, factor)
         except (KeyError, TypeError, AssertionError, RuntimeError) as error:
-            raise ValueError(f"it holds something else ({error})") from error
+            raise ValueError("it holds something else than a synthetic set") from error
 
     def export(self, folder: Path) -> None:
         """Write `<folder>/<class>/<number>.png` for every image, clipped to 0..1.

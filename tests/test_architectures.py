@@ -212,12 +212,14 @@ def test_a_layer_that_would_draw_from_the_global_generator_or_stay_as_it_was_is_
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("resnett18", "unknown network 'resnett'; did you mean resnet"),
+        ("resnett18", "unknown network 'resnett18'; did you mean resnet18 or resnet10[?] "),
+        ("resnet", "mean resnet18 or resnet10.*: alexnet, convnet, resnet10, resnet18, vgg11, vit"),
+        ("vgg12", "unknown network 'vgg12'; did you mean vgg11[?] accepted: .*resnet18, vgg11, "),
         ("ConvNet-w8", "did you mean convnet"),
         ("", "unknown network ''; accepted: alexnet, "),
         ("_norms", "unknown network '_norms'"),
-        ("resnet50", "did you mean resnet10 or resnet18[?] accepted: resnet10, resnet18"),
-        ("vgg-batch", "unknown network 'vgg-batch'; accepted: vgg11"),
+        ("resnet50", "did you mean resnet10 or resnet18[?] accepted: alexnet, "),
+        ("vgg-batch", "unknown network 'vgg'; did you mean vgg11"),
         ("vgg11-bach", "did you mean batch"),
         ("resnet18-batch-instance", "norm twice"),
         ("alexnet-instance", "name it alexnet alone"),

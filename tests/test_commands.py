@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -374,6 +376,22 @@ def test_a_folder_of_pictures_runs_end_to_end(brief, tmp_path, capsys):
     args += ["--orders", "1", "--network", "convnet-w8", "--out", str(tmp_path / "runs")]
     continual.main(["--buffer", "herding", "--strategy", "replay", *args])
     assert "folder-pets, 3 steps, replay" in capsys.readouterr().out
+
+
+def test_a_folder_without_test_pictures_serves_all_but_those_who_judge_on_them(tmp_path, fails):
+    root = write_tree(tmp_path / "pets")
+    shutil.rmtree(root / "test")
+    args = ["--dataset", "folder", "--data-root", str(root), "--image-size", "8"]
+    path = tmp_path / "set.safetensors"
+    distill_command.main(["--method", "random", *args, "--out", str(path)])
+    assert SyntheticSet.load(path).classes == ("cat", "dog")
+    args += ["--out", str(tmp_path / "runs"), "--network", "convnet-w8", "--epochs", "1"]
+    for main in (continual.main, classification.main):
+        error = fails(main, args)
+        assert re.search("cannot read folder .*test .*; --data-root takes a folder with", error)
+    few = ["--method", "random", "--sets", "1", "--networks", "1", "--judge", "validation"]
+    classification.main([*few, *args])
+    assert len(list((tmp_path / "runs" / "records").iterdir())) == 1
 
 
 def test_ctrl_c_ends_the_command_and_its_processes(tmp_path):

@@ -9,7 +9,8 @@ from PIL import Image
 
 from distill import datasets
 from distill.augment import OPERATIONS
-from distill.images import About
+from distill.datasets import folder
+from distill.images import About, whitened
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
 
@@ -107,6 +108,20 @@ def test_pictures_of_any_mode_become_rgb(tmp_path, mode):
 def test_val_stands_for_test_as_in_imagenets_subsets(tmp_path):
     (write_tree(tmp_path) / "test").rename(tmp_path / "val")
     assert len(datasets.load("folder", root=tmp_path, size=8).test) == 6
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_without_test_pictures_one_distils_and_nothing_is_judged(tmp_path, monkeypatch, large):
+    root = write_tree(tmp_path / "pets")
+    monkeypatch.setattr(folder, "LARGE", 0 if large else 2**28)
+    whole = datasets.load("folder", root=root, size=8, judged=False)
+    assert len(whole.test) == 6
+    shutil.rmtree(root / "test")
+    with pytest.raises(Mistake, match="cannot read folder .*test.*test/<class>/ in it"):
+        datasets.load("folder", root=root, size=8)
+    data = whitened(datasets.load("folder", root=root, size=8, judged=False))
+    assert data.train.digest() == whole.train.digest() and data.train.name == "folder-pets"
+    assert len(data.test) == 0 and data.test.classes == ("cat", "dog")
 
 
 def test_hidden_files_and_loose_files_are_passed_over(tmp_path):

@@ -281,6 +281,36 @@ def test_nothing_in_a_file_is_executed(way, few, fails, tmp_path):
     assert not place.exists() and not (tmp_path / "no.safetensors").exists()
 
 
+def cut(path):
+    """The first half of a file, which is named like it."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def broken(few, path):
+    """Damaged files by their endings, beside `path`."""
+    images, labels = few
+    torch.save({"data": [[images, labels]]}, path.with_suffix(".pt"))
+    np.savez(path.with_suffix(".npz"), images=images.numpy(), labels=labels.numpy())
+    np.save(path.with_suffix(".npy"), images.numpy())
+    safetensors.torch.save_file({"images": images.contiguous()}, path.with_suffix(".safetensors"))
+    files = [path.with_suffix(end) for end in (".pt", ".npz", ".npy", ".safetensors")]
+    for file in files:
+        cut(file)
+    text = path.with_suffix(".txt")
+    text.write_text("label,image")
+    (empty := path.with_suffix(".bin")).touch()
+    return [*files, text, empty]
+
+
+def test_a_damaged_file_is_told_in_words_for_users(few, fails, tmp_path):
+    for path in broken(few, tmp_path / "theirs"):
+        error = fails(command.main, ["import", str(path)])
+        assert error == (
+            f"error: {path} is not opened: it is of another kind, damaged, or holds more than "
+            "numbers; give a .pt, .npz, .npy or .safetensors\n"
+        )
+
+
 def wrong(images, labels):
     """What cannot be a set of digits, by what is said of it."""
     soft = torch.full((20, 10), 0.1)

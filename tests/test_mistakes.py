@@ -22,7 +22,7 @@ SHARED = [
     (["--ipc", "-3"], "--ipc -3: give 1 or more"),
     (["--ipc", "1000"], "--ipc 1000 is more than the 116 images of class '8' of digits"),
     (["--ipc", "two"], "Error parsing --ipc"),
-    (["--ipc"], "--ipc"),
+    (["--ipc"], "--ipc has no value; write --ipc INT\n"),
     (["--seed", "1.5"], "Error parsing --seed"),
     (["--device", "cuda:7"], "device 'cuda:7' is not there; this machine has: cpu"),
     (["--image-size", "32"], "digits has its own image size, 8; leave --image-size out"),
@@ -30,9 +30,9 @@ SHARED = [
     (["--dataset", "folder"], "give --image-size"),
     (["--dataset", "folder", "--image-size", "4"], "--image-size 4: give 8 to 1024"),
     (["--dataset", "folder", "--image-size", "8", "--data-root", "/none"], "cannot read.*none"),
-    (["--ipcs", "2"], "Unrecognized options: --ipcs"),
-    (["stray"], "Unrecognized.*stray|unknown verb 'stray'; accepted: import, export"),
-    (["--method.powr", "2"], "Unrecognized.*--method.power FLOAT"),
+    (["--ipcs", "2"], "unknown flag '--ipcs'; did you mean --ipc"),
+    (["stray"], "'stray' follows no flag|unknown verb 'stray'; accepted: import, export"),
+    (["--method.powr", "2"], "unknown flag '--method.powr'; did you mean --method.power[?] "),
     (["--method.power", "0"], "power"),
     (["--method.network", "convnet-batsch"], "'batsch'.*did you mean batch"),
 ]
@@ -49,7 +49,7 @@ WRONG = {
         *NETWORK,
         (["--buffer", "datadm"], "unknown buffer 'datadm'; did you mean datadam. accepted: "),
         (["--buffer", "herdin"], "did you mean herding"),
-        (["--buffer", "random", "--method.power", "2"], "Unrecognized.*--method.power"),
+        (["--buffer", "random", "--method.power", "2"], "unknown flag '--method.power'"),
         (["--strategy", "retrian"], "unknown strategy 'retrian'.*did you mean retrain"),
         (["--steps", "0"], "--steps 0: give 1 or more"),
         (["--steps", "11"], "--steps 11 cannot be had with 10 classes; give 1 to 10"),
@@ -69,9 +69,15 @@ WRONG = {
         (["--recipe", "icd"], "unknown recipe 'icd'; did you mean idc. accepted: dm, idc, short"),
         (["--recipe", ""], "unknown recipe ''"),
         (["--recipe", "idc", "--epochs", "-1"], "--epochs -1: give 1 or more"),
-        (["--zca", "maybe"], "Unrecognized.*maybe"),
+        (["--zca", "maybe"], "--zca takes no value; leave out 'maybe'"),
     ],
-    distill_command: [*SHARED, (["--method", "dmm"], "unknown method 'dmm'.*did you mean dm")],
+    distill_command: [
+        *SHARED,
+        (["--method", "dmm"], "unknown method 'dmm'.*did you mean dm"),
+        (["--zca=maybe"], "--zca takes no value; write --zca\n"),
+        (["--bogus"], "unknown flag '--bogus'; accepted: --method, --dataset, .*, --method.NAME\n"),
+        (["--image-sise", "8"], "unknown flag '--image-sise'; did you mean --image-size[?] "),
+    ],
 }
 
 
@@ -120,6 +126,23 @@ def test_words_that_a_shell_made_of_one_value_are_told_of_quotation_marks(words,
 def test_other_mistakes_are_not_told_of_them(fails):
     for words in (["stray"], ["--ipcs", "2"], ["--ipc", "1", "--ipc", "2"]):
         assert "quotation" not in fails(distill_command.main, words)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("export", "SET and --to are missing; write python -m distill export SET --to PATH"),
+        ("export --kind pt set", "--to is missing; write python -m distill export SET --to PATH"),
+        ("export --to x", "SET is missing; write python -m distill export SET --to PATH"),
+        ("export set --too x", "unknown flag '--too'; did you mean --to? accepted: --to, --kind"),
+        ("export set other --to x", "'other' follows no flag; python -m distill export --help"),
+        ("import", "FILE is missing; write python -m distill import FILE"),
+        ("import file --out", "--out has no value; write --out PATH"),
+    ],
+)
+def test_what_is_missing_is_said_without_help_texts(words, says, fails):
+    error = fails(distill_command.main, words.split())
+    assert error.startswith(f"error: {says}") and len(error) < 100, error
 
 
 def test_an_unusable_output_folder_is_said_before_the_work(fails, tmp_path):

@@ -237,7 +237,7 @@ def test_links_and_what_is_packed_otherwise_in_a_zip_is_refused(tmp_path):
     says("encrypted", flag=1)
     says("packed otherwise than by deflate", method=zipfile.ZIP_LZMA)
     (tmp_path / "x.zip").write_bytes(b"PK\3\4")
-    refused("folder", tmp_path / "x.zip", "is no zip of pictures that can be read", size=8)
+    refused("folder", tmp_path / "x.zip", "read: it is no zip, or not a whole one; give", size=8)
     refused("imagenette", tmp_path / "x.zip", "is no zip of pictures that can be read")
 
 

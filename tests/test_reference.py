@@ -159,7 +159,7 @@ def test_a_row_that_is_broken_off_goes_on_to_the_same_bits(method, strategy, dig
         ("--buffer naive --strategy replay --ipc 5", "no images, whatever --ipc 5 says; leave"),
         ("--buffer joint --ipc 5", "--buffer joint keeps all images, whatever --ipc 5"),
         ("--buffer joint --sets 2", "all images, so --sets 2 has nothing to make anew; leave"),
-        ("--buffer joint --method.power 2", "Unrecognized.*--method.power"),
+        ("--buffer joint --method.power 2", "unknown flag '--method.power'"),
         ("--buffer reservoir --ipc 5000", "--ipc 5000 is more than the"),
         ("--buffer reservoir --sets 9", "--sets 9 cannot be spread over the 5 orders"),
         ("--buffer reservior", "unknown buffer 'reservior'.*did you mean reservoir"),

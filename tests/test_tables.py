@@ -269,5 +269,5 @@ def test_the_flags_of_the_command(fails):
     def main(args):
         return tables.main(cli(Tables, args, prog="python -m benchmarks.tables"))
 
-    assert "Unrecognized options: --chek" in fails(main, ["--chek"])
+    assert "unknown flag '--chek'; did you mean --check?" in fails(main, ["--chek"])
     assert "no reported.csv in nowhere" in fails(main, ["--results", "nowhere"])

@@ -361,7 +361,7 @@ def test_how_many_processes_goes_by_sizes(jobs, steps, shape, expected, monkeypa
 def test_a_number_of_processes_that_cannot_be():
     with pytest.raises(Mistake, match="--workers 0 does no work; give 1 or more"):
         opened(given=0)
-    with pytest.raises(Mistake, match="--workers 2 is for a CPU"):
+    with pytest.raises(Mistake, match="--workers 2 is for a CPU; .* leave --workers out"):
         cores.require(2, torch.device("cuda"))
 
 
@@ -377,9 +377,9 @@ def test_one_line_shows_all_jobs_and_counts_their_parts():
     together.take(0, "steps", 25, 50, "loss 1")
     together.finish(0)
     assert progress.stream.getvalue().splitlines() == [
-        "networks trained  0/8  1:40, 11:40 until 8  steps 50/100 loss 2",
-        "networks trained  0/8  1:40, 5:00 until 8  steps 25/50, steps 50/100",
-        "networks trained  2/8  1:40, 2:47 until 8  steps 50/100 loss 2",
+        "networks trained: 0 of 8; 1:40 elapsed, about 11:40 left; steps 50 of 100, loss 2",
+        "networks trained: 0 of 8; 1:40 elapsed, about 5:00 left; steps 25 of 50, steps 50 of 100",
+        "networks trained: 2 of 8; 1:40 elapsed, about 2:47 left; steps 50 of 100, loss 2",
     ]
 
 
@@ -390,7 +390,7 @@ def test_what_an_earlier_run_did_is_shown_and_not_reckoned_with():
     together = Together(progress, "networks trained", [2, 2, 4], done=[1])
     progress.began -= 100
     together.take(0, "steps", 70, 100, "loss 2", 40)
-    line = "networks trained  2/8  1:40, 8:20 until 8  steps 70/100 loss 2\n"
+    line = "networks trained: 2 of 8; 1:40 elapsed, about 8:20 left; steps 70 of 100, loss 2\n"
     assert progress.stream.getvalue() == line, "half of 2 of 6 in 100 s"
 
 
@@ -401,7 +401,7 @@ def test_of_many_jobs_a_line_names_the_first_and_counts_the_others():
     for job in range(16):
         together.take(job, "steps", job, 100, "loss 2")
     *_, last = progress.stream.getvalue().splitlines()
-    assert last.endswith("  steps 0/100, steps 1/100, 14 more") and len(last) < 80
+    assert last.endswith("; steps 0 of 100, steps 1 of 100, 14 more") and len(last) < 100
 
 
 def test_what_a_job_did_in_an_earlier_stage_still_counts():

@@ -6,11 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
 from benchmarks.provenance import Stopwatch
-from distill.drawing import in_parts
+from distill.drawing import all_seen
 from distill.images import ImageSet
 from distill.networks import Spec, build_many
 from distill.plan import Plan
@@ -225,13 +222,6 @@ def _seed(judging: Judging, number: int) -> int:
     return derive(judging.seed, "evaluation", number)
 
 
-def _shown(test: ImageSet, device: torch.device) -> Tensor:
-    """Its images as a network sees them."""
-    if device.type == "cpu":
-        return test.normalisation(test.images)
-    return in_parts(test.normalisation.to(device), test.images.to(device))
-
-
 def _train(judging: Judging, job: Job, progress: Progress) -> dict[str, Any]:
     """Train some fresh networks on a set that is in the folder; `accuracies`, in percent."""
     (row, number, group, threads), watch = job, Watch()
@@ -255,7 +245,7 @@ def _train(judging: Judging, job: Job, progress: Progress) -> dict[str, Any]:
             compute=compute,
             progress=progress,
         )
-        shown = _shown(test, device)
+        shown = all_seen(test, device)
         right = 100 * train.accuracy(networks, shown, test.labels, compute=compute).double()
     except train.Diverged as error:
         raise train.Diverged(f"{_named(judging, row)}{error}") from error

@@ -10,6 +10,7 @@ from distill.architectures._norms import WORDS, norm_layer, word
 
 STAGES = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2)}
 """Residual blocks in the stages of 64, 128, 256 and 512 channels, by depth."""
+FIRSTS = {f"resnet{depth}": depth for depth in STAGES}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +31,8 @@ def parse(name: str) -> Spec:
     Raises:
         Mistake: another ResNet, or an unknown part.
     """
-    firsts = {f"resnet{depth}": depth for depth in STAGES}
-    fields = chosen(name, list(firsts), words={p: ("norm", norm) for p, norm in WORDS.items()})
-    return Spec(firsts[name.split("-")[0]], **fields)
+    fields = chosen(name, list(FIRSTS), words={p: ("norm", norm) for p, norm in WORDS.items()})
+    return Spec(FIRSTS[name.split("-")[0]], **fields)
 
 
 class Residual(nn.Module):

@@ -18,6 +18,7 @@ PLANS = {
     )
 }
 """By the number of layers with weights, as VGG's authors count: the classifier's three included."""
+FIRSTS = {f"vgg{depth}": depth for depth in PLANS}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +39,8 @@ def parse(name: str) -> Spec:
     Raises:
         Mistake: another VGG, or an unknown part.
     """
-    firsts = {f"vgg{depth}": depth for depth in PLANS}
-    fields = chosen(name, list(firsts), words={p: ("norm", norm) for p, norm in WORDS.items()})
-    return Spec(firsts[name.split("-")[0]], **fields)
+    fields = chosen(name, list(FIRSTS), words={p: ("norm", norm) for p, norm in WORDS.items()})
+    return Spec(FIRSTS[name.split("-")[0]], **fields)
 
 
 class VGG(nn.Module):

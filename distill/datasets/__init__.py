@@ -3,6 +3,8 @@
 A file holds
     ABOUT              its facts (`distill.images.About`), which need no image to be loaded
     load(root, about)  -> `distill.images.Data`; `root` is the folder given with --data-root
+    load_unjudged(root, about)  as load, where nothing is judged on the test images: without any if
+                       there are none; only of datasets that can lack them
 
 An ABOUT without a shape is of images that the user gives a size with --image-size.
 """
@@ -49,11 +51,19 @@ def usual_size(name: str) -> int | None:
     return 64 if registry.load("distill.datasets", name).ABOUT.shape is None else None
 
 
-def load(name: str, *, root: Path = Path("data"), size: int | None = None) -> "Data":
+def load(
+    name: str, *, root: Path = Path("data"), size: int | None = None, judged: bool = True
+) -> "Data":
     """The training and test images of the dataset `name`.
+
+    Args:
+        judged: whether anything is judged on the test images; if not, there may be none.
 
     Raises:
         Mistake: as `about`, or images that are missing or not what they should be.
     """
     facts = about(name, size=size)
-    return registry.load("distill.datasets", name).load(root, facts)
+    module = registry.load("distill.datasets", name)
+    if judged or not hasattr(module, "load_unjudged"):
+        return module.load(root, facts)
+    return module.load_unjudged(root, facts)

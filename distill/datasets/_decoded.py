@@ -69,7 +69,7 @@ def on_disk(
     Raises:
         Mistake: as `in_memory`, or the folder beside the pictures cannot be written to.
     """
-    return Data(*(_half(tree, about, half, check) for half in halves))
+    return Data(*(kept(tree, about, half, check=check) for half in halves))
 
 
 def size(about: About, halves: Sequence[Half]) -> int:
@@ -83,7 +83,14 @@ def size(about: About, halves: Sequence[Half]) -> int:
     return count * math.prod(about.shape)
 
 
-def _half(tree: Tree, about: About, half: Half, check: Callable[[], None]) -> MappedImages:
+def kept(
+    tree: Tree, about: About, half: Half, *, check: Callable[[], None] = lambda: None
+) -> MappedImages:
+    """One half in a mapped file, as `on_disk` has both.
+
+    Raises:
+        Mistake: as `on_disk`.
+    """
     path = tree.beside / f"{about.name}-{about.shape[-1]}px-{half.name}.images"
     made_of, count = _identity(about, half)
     images = _kept(path, about, made_of)

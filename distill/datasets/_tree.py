@@ -166,7 +166,9 @@ class Zip:
                 self._take(info)
         except Exception as error:  # zipfile raises of many kinds, whatever is damaged
             reading.require_lasting(path, error)
-            reason = error.strerror if isinstance(error, OSError) else error
+            known = isinstance(error, OSError) or type(error) is ValueError  # `_take`'s
+            said = getattr(error, "strerror", None) or error
+            reason = said if known else "it is no zip, or not a whole one"
             raise Mistake(
                 f"{path} is no zip of pictures that can be read: {reason}; give a folder or a zip "
                 "of one, whole"

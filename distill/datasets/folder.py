@@ -5,11 +5,14 @@ decoded once, into a file beside them that is mapped.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+
+import torch
 
 from distill.datasets import _decoded, _tree
 from distill.datasets._decoded import Half, Tree
-from distill.images import About, Data, Normalisation
+from distill.images import About, Data, ImageSet, Normalisation
 from distill.runtime.mistake import Mistake
 
 ABOUT = About("folder", Normalisation.fixed(3))
@@ -23,9 +26,22 @@ def load(root: Path, about: About) -> Data:
     Raises:
         Mistake: what `_tree.opened` and `read` raise.
     """
-    own = root.resolve()
-    name = own.stem if own.is_file() else own.name
-    return read(_tree.opened(root), dataclasses.replace(about, name=f"folder-{name}"))
+    return read(_tree.opened(root), _named(root, about))
+
+
+def load_unjudged(root: Path, about: About) -> Data:
+    """As `load`; where `root` holds no test pictures there are none.
+
+    Raises:
+        Mistake: as `load`.
+    """
+    tree, named = _tree.opened(root), _named(root, about)
+    if tree.is_folder("test") or tree.is_folder("val"):
+        return read(tree, named)
+    named = dataclasses.replace(named, classes=tuple(tree.folders("train")))
+    (train,) = _decoded_halves(tree, named, ["train"])
+    nothing = torch.empty(0, *about.shape, dtype=torch.uint8)
+    return Data(train, ImageSet.sorted(named, nothing, torch.empty(0)))
 
 
 def read(tree: Tree, about: About) -> Data:
@@ -46,10 +62,21 @@ def read(tree: Tree, about: About) -> Data:
             "give both the same class folders"
         )
     named = dataclasses.replace(about, classes=tuple(classes))
+    return Data(*_decoded_halves(tree, named, ["train", test]))
+
+
+def _named(root: Path, about: About) -> About:
+    """The facts of the pictures under `root`, but for their classes."""
+    own = root.resolve()
+    return dataclasses.replace(about, name=f"folder-{own.stem if own.is_file() else own.name}")
+
+
+def _decoded_halves(tree: Tree, about: About, folders: Sequence[str]) -> list[ImageSet]:
+    """The pictures of each folder, `train` first; what another is called, it stands for `test`."""
     halves = [
-        Half(half, lambda label, folder=folder: tree.files(f"{folder}/{classes[label]}"))
-        for half, folder in (("train", "train"), ("test", test))
+        Half(name, lambda label, folder=folder: tree.files(f"{folder}/{about.classes[label]}"))
+        for name, folder in zip(("train", "test"), folders, strict=False)
     ]
-    if _decoded.size(named, halves) > LARGE:
-        return _decoded.on_disk(tree, named, halves)
-    return Data(*(_decoded.in_memory(tree, named, half) for half in halves))
+    large = _decoded.size(about, halves) > LARGE
+    decoded = _decoded.kept if large else _decoded.in_memory
+    return [decoded(tree, about, half) for half in halves]

@@ -46,6 +46,10 @@ UNITS = "raw 0..1"
 """The way back from there (`pixels.Way.words`): nothing is left to be measured."""
 
 
+class Unfit(ValueError):
+    """What this file itself finds wrong, in words for users."""
+
+
 class Contents(NamedTuple):
     """One set of a file, as it lies there.
 
@@ -189,11 +193,11 @@ def _tensors(content: bytes) -> dict[str, Tensor]:
     """Of a safetensors file.
 
     Raises:
-        ValueError: it is a set of this suite already.
+        Unfit: it is a set of this suite already.
     """
     held = safetensors.torch.load(content)
     if b'"facts":"{\\"classes\\":' in content[:512]:
-        raise ValueError("it is a set of this suite already; use it as it is")
+        raise Unfit("it is a set of this suite already; use it as it is")
     return held
 
 
@@ -201,28 +205,27 @@ def _require_small(content: bytes) -> list[str]:
     """The names in a zip file, if what is packed in it is not beyond measure.
 
     Raises:
-        ValueError: it is.
+        Unfit: it is.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
     if sum(entry.file_size for entry in entries) > reading.MOST:
-        raise ValueError(f"what is packed in it is more than {reading.MOST} bytes")
+        raise Unfit(f"what is packed in it is more than {reading.MOST} bytes")
     return [entry.filename for entry in entries]
 
 
 def _why(error: Exception) -> str:
-    """In a few words; the library's own advice, to load it unsafely, is left out."""
+    """In a few words; what libraries say of it is for programmers, or to load it unsafely."""
     text = " ".join(str(error).split())
     named = re.search(r"GLOBAL (\S+)", text) or re.search(r"callable (\S+)", text)
+    if isinstance(error, Unfit):
+        return text
     if named:
         return (
             f"it names {short(named[1])}, code that the safe loader does not run; save plain "
             "tensors with torch.save"
         )
-    if isinstance(error, ValueError) and "allow_pickle" in text:
+    if isinstance(error, ValueError) and "Object arrays" in text:
         return "it holds objects, not numbers; save plain arrays with numpy.savez"
-    if "weights_only" in text or "Weights only" in text:
-        said = text.rpartition("Unpickler error: ")[2].partition(" Check the documentation")[0]
-        kinds = "give a .pt, .npz, .npy or .safetensors"
-        return f"the safe loader refuses it ({short(said, 80)}); {kinds}"
-    return short(text, 120) or type(error).__name__
+    kinds = "give a .pt, .npz, .npy or .safetensors"
+    return f"it is of another kind, damaged, or holds more than numbers; {kinds}"

@@ -99,7 +99,9 @@ def taken(command: Import) -> tuple["SyntheticSet", str]:
         raise Mistake("--mean and --std are of normalised pixels; leave them out with raw ones")
     images = sound.images(contents.images, about.shape, path=path, name=about.name)
     require_writable(command.out.parent)
-    data = datasets.load(command.dataset, root=command.data_root, size=command.image_size)
+    data = datasets.load(
+        command.dataset, root=command.data_root, size=command.image_size, judged=False
+    )
     labels = _labels(command, contents, len(images), data.train.classes)
     found = pixels.told(
         images,

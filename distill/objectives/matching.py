@@ -223,21 +223,21 @@ class Matching:
     def _compile(self, say: Callable[[str], None]) -> None:
         """Fuse the operations of either side where one class's share of the work is worth it.
 
-        In float32 a CPU's synthetic side gains nothing (measured: a tenth slower at width 128). A
-        GPU waits for Python on both sides. Of a pattern each network would need the compiler for
-        itself, and has few steps.
+        In float32 a CPU's synthetic side gains nothing (measured: a tenth slower at width 128). Of
+        a pattern each network would need the compiler for itself, and has few steps.
         """
-        config, always = self.config, self.compute.compile == "always"
-        several = len(self.pattern.members) > 1
+        always, several = self.compute.compile == "always", len(self.pattern.members) > 1
         if self.compute.compile == "never" or self.pattern.couples_images or several:
             return
         member, gpu = self._member(0), self.device.type != "cpu"
-        real = (config.networks or LONG) * config.real_batch * member.flops
+        real = (self.config.networks or LONG) * self.config.real_batch * member.flops
         synthetic = 3 * LONG * member.pieces.shown * member.flops
-        low, either = self.compute.precision != FLOAT32, max(real, synthetic)
-        if always or (either if gpu else real) >= WORTH_COMPILING:
+        if gpu:  # which waits for Python on both sides
+            real = synthetic = max(real, synthetic)
+        gains = gpu or self.compute.precision != FLOAT32
+        if always or real >= WORTH_COMPILING:
             member.compile_real(say)
-        if always or (either if gpu else synthetic * low) >= WORTH_COMPILING:
+        if always or (gains and synthetic >= WORTH_COMPILING):
             member.compile_synthetic(say)
             if gpu and self.operations:
                 shown = member.pieces.classes, self.shown, *self.real.shape

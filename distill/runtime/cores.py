@@ -31,7 +31,10 @@ def require(given: int | None, device: torch.device) -> None:
     if given is not None and given < 1:
         raise Mistake(f"--workers {given} does no work; give 1 or more, or leave it out")
     if given is not None and given > 1 and device.type != "cpu":
-        raise Mistake(f"--workers {given} is for a CPU; on {device} one process does all")
+        raise Mistake(
+            f"--workers {given} is for a CPU; on {device} one process does all: leave --workers "
+            "out, or give --device cpu"
+        )
 
 
 def most(given: int | None, device: torch.device) -> int:

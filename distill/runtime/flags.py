@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import io
-import itertools
 import os
 import re
 import types
@@ -16,17 +15,17 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from distill.runtime import registry
+from distill.runtime import registry, usage
 from distill.runtime.mistake import Mistake, short, unknown
 
 T = TypeVar("T")
 HELP = {"--help", "-h"}
 LONGEST = 1000
 """Characters of an argument."""
+MOST_SAID = 380
+"""Characters of what is said of a value."""
 LONGEST_NAME = 240
 """Bytes of a file's name: a little below what file systems take, for what is put behind it."""
-QUOTED = "; put a value with braces or spaces in quotation marks"
-"""A shell makes several words of such a value."""
 
 
 class Among(NamedTuple):
@@ -105,11 +104,7 @@ def parse(command: type[T], args: list[str], *, prog: str) -> tuple[T, list[str]
     if own and not HELP.isdisjoint(args):
         args = [arg for arg in args if arg not in HELP]
         return _with_assumed(parse(command, args, prog=prog)[0]), ["--help"]
-    values, rest = cli(command, args, prog=prog, return_unknown_args=True)
-    strangers = [flag for flag in rest if flag.startswith("--") and flag[:9] != "--method."]
-    if strangers or (rest and not rest[0].startswith("--method.")):
-        cli(command, args, prog=prog)  # says what is wrong, and ends here
-    return values, rest
+    return cli(command, args, prog=prog, return_unknown_args=True)
 
 
 def _with_assumed(values: T) -> T:
@@ -148,9 +143,13 @@ def cli(command: type, args: Sequence[str], *, prog: str, **kwargs: Any) -> Any:
 
     Raises:
         Mistake: also for an argument that is too long or cannot be printed, a flag that is given
-            twice, and a value that its flag's type (`chosen`, `whole`) does not take.
+            twice, words as `usage.require` refuses them, and a value that its flag's type
+            (`chosen`, `Within`) does not take.
     """
     _require_sound(args)
+    partly = kwargs.get("return_unknown_args", False)
+    if HELP.isdisjoint(args):
+        usage.require(command, args, prog=prog, partly=partly)
     written = io.StringIO()
     try:
         with contextlib.redirect_stderr(written):
@@ -160,8 +159,8 @@ def cli(command: type, args: Sequence[str], *, prog: str, **kwargs: Any) -> Any:
     except SystemExit as end:
         if end.code != 2:
             raise
-        raise Mistake(_complaint(written.getvalue(), prog, hint=_hint(args))) from None
-    _check(command, answer[0] if kwargs.get("return_unknown_args") else answer)
+        raise Mistake(_complaint(written.getvalue(), prog)) from None
+    _check(command, answer[0] if partly else answer)
     return answer
 
 
@@ -179,14 +178,8 @@ def _require_sound(args: Sequence[str]) -> None:
         flag = "--" + arg.partition("=")[0][2:].replace("_", "-").removeprefix("no-")
         if flag in seen:
             braces = before.startswith(f"{flag}=") and arg.startswith(f"{flag}=")
-            raise Mistake(f"{flag} is given twice; give it once{QUOTED if braces else ''}")
+            raise Mistake(f"{flag} is given twice; give it once{usage.QUOTED if braces else ''}")
         seen.add(flag)
-
-
-def _hint(args: Sequence[str]) -> str:
-    """What to do where a value was followed by a word that is no flag."""
-    pairs = itertools.pairwise(arg.startswith("--") for arg in args)
-    return QUOTED if (False, False) in pairs else ""
 
 
 def _check(command: type, values: Any) -> None:
@@ -206,18 +199,15 @@ def _limits(kind: Any) -> list[Among | Within]:
     return own + [limit for part in typing.get_args(kind) for limit in _limits(part)]
 
 
-def _complaint(box: str, prog: str, *, hint: str) -> str:
-    """What tyro says, without the frame around it, the title of that and the help on the flag."""
+def _complaint(box: str, prog: str) -> str:
+    """What tyro says of a value, without its frame, its title and the help on the flag."""
     lines = [line.strip("│ ") for line in box.splitlines()]
     lines = [line for line in lines if line and not re.fullmatch("[╭╰─-].*[╮╯─-]", line)]
     if lines and not box.lstrip().startswith("╭"):  # a plain frame, whose title is a line
         lines = lines[1:]
     text = " ".join(lines).removeprefix("Error parsing settings: ")  # a Mistake of ours
-    text = re.sub("( Argument helptext:.*)? For full helptext, ", "; ", text)
-    text, _, _ = text.partition(f"; run {prog} --help")
-    help = f"; see {prog} --help"
-    text, most = text.removesuffix(help), 380 - len(hint + help)
-    return (text if len(text) <= most else f"{text[:most]} ...") + hint + help
+    text = re.sub("( Argument helptext:.*)? For full helptext, .*", "", text)
+    return f"{text[:MOST_SAID]}; see {prog} --help"
 
 
 # ------------------------------------------------------------------ values

@@ -1,8 +1,10 @@
 """Live progress with an estimate of the time left, on a terminal and in a log file alike.
 
-`classes distilled  4/16  0:30, 1:30 until 16`: the estimate is of this stage; others may come.
+`classes distilled: 4 of 16; 0:30 elapsed, about 1:30 left`: what is left is of this stage; others
+may come.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import TextIO
@@ -23,8 +25,8 @@ def clock(seconds: float) -> str:
 class Progress:
     """Counts the steps of one stage after another. `Progress()` is silent.
 
-    On a terminal one line is rewritten five times a second; elsewhere a line is written every ten
-    seconds and at the end of a stage that took that long.
+    On a terminal one line, as long as that is wide, is rewritten five times a second; elsewhere a
+    line is written every ten seconds and at the end of a stage that took that long.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -51,17 +53,18 @@ class Progress:
             return
         self.shown = now
         spent = now - self.began
-        line = f"{self.stage}  {self.done}/{self.total}  {clock(spent)}"
+        line = f"{self.stage}: {self.done} of {self.total}; {clock(spent)} elapsed"
         done = self.done - self.before + self.ahead
         if done and not over:
             left = spent / done * max(self.total - self.before - done, 0)
-            line += f", {clock(left)} until {self.total}"
-        line += f"  {note}"
+            line += f", about {clock(left)} left"
+        line += f"; {note}" if note else ""
         if self.terminal:
+            line = line[: shutil.get_terminal_size().columns - 1]  # a longer one would stay
             self.stream.write("\r" + line.ljust(self.width) + ("\n" if over else ""))
             self.width = 0 if over else len(line)
         else:
-            self.stream.write(line.rstrip() + "\n")
+            self.stream.write(line + "\n")
         self.stream.flush()
 
     def say(self, text: str) -> None:
@@ -102,7 +105,7 @@ class Together:
         *_, last = self.jobs.get(job, ("", "", 0.0))
         done_part = (done - before) / max(total - before, 1)
         done_part = part(spent, here, done_part) if here or not spent else last
-        self.jobs[job] = f"{stage} {done}/{total}", note, done_part
+        self.jobs[job] = f"{stage} {done} of {total}", note, done_part
         self._show(0)
 
     def finish(self, job: int) -> None:
@@ -122,7 +125,7 @@ class Together:
         if len(where) > SHOWN:
             where[SHOWN - 1 :] = [f"{len(where) - SHOWN + 1} more"]  # a line has an end
         note = jobs[0][1] if len(jobs) == 1 else ""
-        self.progress.advance(steps, note=f"{', '.join(where)} {note}".strip())
+        self.progress.advance(steps, note=", ".join([*where, *([note] if note else [])]))
 
 
 def part(spent: float, here: float, done: float) -> float:

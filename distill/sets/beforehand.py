@@ -252,8 +252,9 @@ def _steps(plan: Plan) -> int:
     """About how many steps of a network one class takes."""
     config = plan.config
     steps = config.iterations if config.stepwise else 0
-    real = config.networks or steps if isinstance(config, Matching) else 0
-    return steps + real
+    if not isinstance(config, Matching):
+        return steps  # gradient matching takes its real images within its steps
+    return steps + (config.networks or steps)  # each target is a step through real images
 
 
 def _make(plans: list[Plan], source: Source, job: Numbered, progress: Progress) -> float:

@@ -73,7 +73,7 @@ def evaluator_here(job: Job, progress: Progress) -> FunctionalEvaluator:
 
     def evaluate(network: Network) -> None:
         def watch(done: int) -> None:
-            progress.advance(0, note=f"{network.spec} step {done}/{job.steps}")
+            progress.advance(0, note=f"{network.spec} step {done} of {job.steps}")
 
         report(trial.evaluate(network, job, watch))
 

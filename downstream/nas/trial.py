@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from distill import datasets
+from distill.drawing import all_seen
 from distill.images import Data
 from distill.networks import Network, initialise
 from distill.runtime import identity
@@ -162,14 +163,13 @@ class Job:
 def job(settings: Settings, data: Data, proxy: SyntheticSet | None) -> Job:
     """The images of a proxy, or of the whole training half, where the settings want them."""
     device, normalisation = settings.compute.device, data.train.normalisation
-    images, labels = proxy.decoded() if proxy else (data.train.images, data.train.labels)
-    return Job(
-        settings,
-        normalisation(images).to(device),
-        labels.to(device),
-        normalisation(data.test.images).to(device),
-        data.test.labels,
-    )
+    if proxy is None:
+        images, labels = all_seen(data.train, device), data.train.labels
+    else:
+        images, labels = proxy.decoded()
+        images = normalisation(images).to(device)
+    test = all_seen(data.test, device)
+    return Job(settings, images, labels.to(device), test, data.test.labels)
 
 
 def load(settings: Settings) -> Job:
