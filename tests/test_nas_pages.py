@@ -338,3 +338,9 @@ def test_the_importance_figure_shows_each_share_and_the_truth_as_a_line(page):
         line = panel.lines[-1].get_xdata()
         assert list(line) == [truth.loc[axis, "value"]] * 2 and panel.get_title() == axis
     assert (frame["low"] <= frame["high"]).all() and (frame["low"] >= 0).all()
+
+
+def test_the_truth_alone_has_tables_of_the_axes_and_no_figure(published):
+    (page,) = pages(RECORDS[:1], published).values()
+    assert "How much each axis decides (%, of the ranks):" in [t.caption for t in page.tables]
+    assert not page.drawings

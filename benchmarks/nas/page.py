@@ -134,12 +134,12 @@ def _empty(column: str, texts: pd.DataFrame) -> bool:
 def _drawings(
     compared: Sequence[Record], rows: Sequence[dict], decided: pd.DataFrame, title: str
 ) -> dict[str, Drawing]:
-    """The figures of the proxies, the ground truth itself left out."""
+    """The figures of the proxies, the ground truth itself left out; none of the truth alone."""
     frames = {
         "-correlation": (figures.correlation, correlation_frame(rows)),
         "-scatter": (figures.scatter, scatter_frame(compared, decided["axis"].unique())),
         "-growth": (figures.growth, growth_frame(compared)),
-        "-importance": (figures.importance, decided),
+        "-importance": (figures.importance, decided[: len(decided) * bool(compared)]),
     }
     return {end: Drawing(draw, frame, title) for end, (draw, frame) in frames.items() if len(frame)}
 
