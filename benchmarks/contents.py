@@ -61,6 +61,9 @@ class Contents:
         self.named = pages(records, published)
         self.document = sections.document(records, self.named, published)
         self.texts = {results / "README.md": text.text(self.document)}
+        for name, own in text.files(self.document).items():
+            assert name not in self.named, "two pages of one name"
+            self.texts[results / "tables" / f"{name}.md"] = own
         self.drawings: dict[Path, Drawing] = {}
         for name in self.named:
             if not re.fullmatch(FILES, f"tables/{name}.md") or not name.isprintable():

@@ -131,17 +131,18 @@ def counts(estimate: Estimate, *, with_sets: bool = True) -> str:
     """
     by_orders = estimate.orders > 1 or not with_sets
     count, unit = (estimate.orders, "class order") if by_orders else (estimate.sets, "set")
-    words = _some(count, unit)
+    words = counted(count, unit)
     if estimate.networks > 1 and estimate.runs == count * estimate.networks:
         words += f" × {estimate.networks} networks"
     if by_orders and with_sets:
         own = estimate.sets == estimate.orders
-        words += f", {'a set for each order' if own else _some(estimate.sets, 'set')}"
+        words += f", {'a set for each order' if own else counted(estimate.sets, 'set')}"
     return f"{estimate.runs} ({words})"
 
 
-def _some(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count > 1)}"
+def counted(number: int, what: str) -> str:
+    """`1 epoch`, `2 epochs`."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def made_with(records: Sequence[Record]) -> list[str]:

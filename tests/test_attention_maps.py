@@ -121,6 +121,9 @@ def test_it_measures_the_maps_that_matching_uses(record, digits):
 def test_the_page_and_its_figures(record):
     (name, page), *_ = pages_of.pages([record], []).items()
     assert name == "attention-digits" and len(page.tables) == 3 and len(page.frame) == 75
+    (brief,) = page.summary
+    assert brief.frame.loc[0, "layer 2, same"] == page.tables[1].frame.iloc[0, 2]
+    assert brief.frame.shape == (5, 7) and page.tables[0].frame.columns[2] in brief.caption
     first = page.frame.iloc[0]
     own = record.results.layers[0].same
     assert first["same"] == pytest.approx(np.mean(own), abs=1e-4)

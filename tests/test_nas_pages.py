@@ -221,6 +221,17 @@ def test_what_was_chosen_and_what_it_cost(page):
     assert row(page.tables[1], "random ipc=50")["failed"] == 1
 
 
+def test_a_score_shows_the_images_that_it_looks_at():
+    def seen(proxy):
+        own = record(proxy, TRUTH)
+        scoring = facts.Scoring(version=1, images=64)
+        nothing = dataclasses.replace(own.results, images=0, bytes=0)
+        cell = dataclasses.replace(own.cell, scoring=scoring)
+        return rows.choice_of(dataclasses.replace(own, cell=cell, results=nothing))["images"]
+
+    assert (seen("jacob_cov"), seen("synflow")) == (64, 0)
+
+
 def test_each_norm_has_a_correlation_of_its_own(page):
     shown = row(page.tables[2], "datadam ipc=50")
     assert list(shown.index)[:2] == ["no norm", "batch norm"]

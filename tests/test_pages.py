@@ -12,6 +12,7 @@ from benchmarks.classification.page import pages as classification_pages
 from benchmarks.continual.figures import curves
 from benchmarks.continual.page import curve_frame
 from benchmarks.continual.page import pages as continual_pages
+from benchmarks.continual.rows import n_of_all
 from benchmarks.evidence import Run
 from benchmarks.page import labels, made_with, markdown
 from benchmarks.record import RESULTS
@@ -188,6 +189,18 @@ def test_the_summary_shows_finals_and_differences_by_images_a_class():
     assert differences["dm"].tolist() == ["**+3.0 [+3.0, +3.0]**"]
     assert finals["dm"].isna().tolist() == [True, False]
     assert all(markdown(table.frame) in page.text for table in page.summary)
+
+
+def test_n_of_a_table_is_said_once_where_rows_agree_and_a_single_epoch_is_one():
+    recipe = dataclasses.replace(continual_record().protocol.recipe, epochs=1)
+    naive, random = (continual_record(name, recipe=recipe) for name in ("naive", "random"))
+    fewer = continual_record("naive", recipe=recipe, orders=3)
+    assert [n_of_all(own) for own in ([naive, random], [fewer, random], [naive])] == [
+        "8 (4 class orders × 2 networks, 2 sets); naive has no sets",
+        "6 (3 class orders × 2 networks) or 8 (4 class orders × 2 networks, 2 sets)",
+        "8 (4 class orders × 2 networks)",
+    ]
+    assert " 1 epoch, batch " in page_of(random).title
 
 
 def later(record, day):

@@ -237,6 +237,8 @@ def test_the_bounds_stand_beside_every_size_with_their_paired_difference():
     )
     assert page.frame["ipc"].isna().tolist() == [False, False, False, True]
     assert set(page.drawings[""].frame.groupby("buffer").size()) == {4}
+    caption = page.summary[0].caption
+    assert "n = 8 (4 class orders × 2 networks, 2 sets); naive and joint have no sets:" in caption
     assert set(NAMES) & set(page.note.replace(":", " ").split()) == set(NAMES)
 
 

@@ -18,9 +18,10 @@ from benchmarks.cost.parts import step, training
 from benchmarks.nas.flags import Nas
 from benchmarks.page import Table
 from benchmarks.record import RESULTS
-from benchmarks.report import cells, effort, sections
+from benchmarks.report import against, cells, effort, sections
 from benchmarks.report.__main__ import Report, main
 from benchmarks.report.compared import comparisons
+from benchmarks.report.document import Section
 from benchmarks.report.html import text
 from distill import datasets
 from distill.methods import datadam, dm
@@ -83,9 +84,15 @@ def page(results, tmp_path_factory):
     return path
 
 
+def blocks_of(sections):
+    """What stands in sections, in long parts too."""
+    for block in (block for section in sections for block in section.blocks):
+        yield from blocks_of([block]) if isinstance(block, Section) else [block]
+
+
 def table(document, caption):
     """The rows of the one table whose caption begins so."""
-    tables = [b for s in document.sections for b in s.blocks if isinstance(b, Table)]
+    tables = [b for b in blocks_of(document.sections) if isinstance(b, Table)]
     (own,) = [t for t in tables if t.caption.startswith(caption)]
     return own.frame.to_dict("records")
 
@@ -202,11 +209,15 @@ def test_the_page_says_what_is_behind_and_what_shows_nothing(contents):
     assert behind["difference"].startswith("**−20.0")
     (nothing,) = table(contents.document, "Nothing shown (1)")
     assert nothing["method"] == "dm" and "5 steps" not in nothing["where"]
+    (section,) = (s for s in contents.document.sections if s.name == "negative")
+    (line,) = section.blocks[1]
+    assert line.startswith("2025-01-02: `datadam` minus `random` **−20.0")
 
 
 def test_no_record_is_needed():
     document = sections.document([], {}, PUBLISHED)
-    assert "0 records" in document.opening[0] and "<h1>Results" in text(document, bytes)
+    (reading,) = (own for own in document.sections if own.name == "reading")
+    assert "0 records" in reading.blocks[1] and "<h1>Results" in text(document, bytes)
 
 
 def test_the_readme_of_the_results_links_to_what_is_there(contents):
@@ -217,6 +228,25 @@ def test_the_readme_of_the_results_links_to_what_is_there(contents):
     assert set(links) <= made and any(link.startswith("figures/") for link in links)
     anchors = set(re.findall(r'<a id="(\w+)">', words))
     assert set(re.findall(r"\]\(#(\w+)\)", words)) <= anchors
+    assert words.startswith("# Results\n\n[findings](#findings)")
+    assert words.index("## What was found") < words.index("## How to read") < 6000
+
+
+def test_long_tables_and_the_list_of_pages_are_files_beside_the_whole_pages(contents):
+    folder = contents.results / "tables"
+    readme = contents.texts[contents.results / "README.md"]
+    listed = contents.texts[folder / "README.md"]
+    pages_there = {p.name for p in contents.texts if p.parent == folder and p.suffix == ".md"}
+    assert set(re.findall(r"\]\((\S+)\)", listed)) == pages_there - {"README.md"} | {"../README.md"}
+    missing, cheapest = (table(contents.document, c) for c in ("Missing", "What fills"))
+    assert cheapest == missing[: against.SHOWN] and len(missing) > 100
+    for row in missing:
+        assert row["command"] in contents.texts[folder / "missing-figures.md"]
+    assert missing[-1]["command"] not in readme and "(tables/missing-figures.md)" in readme
+    negative = contents.texts[folder / "negative-results.md"]
+    assert "Nothing shown (1):" in negative and "Nothing shown (1):" not in readme
+    for target in re.findall(r"\]\(([^)]+)\)", negative):
+        assert (folder / target).resolve() in contents.texts, target
 
 
 VOID = {"meta", "img", "input", "br"}
@@ -262,8 +292,9 @@ def test_the_html_page_is_whole_and_loads_nothing(contents, page):
         assert address.startswith("data:image/png;base64,") or address[1:] in own.ids, address
     assert not re.search(r"url\(|@import|https?:|fetch|XMLHttp", source)
     document = contents.document
-    blocks = [b for s in (*document.sections, *document.pages) for b in s.blocks]
+    blocks = blocks_of((*document.sections, *document.pages))
     tables = [b.frame for b in blocks if isinstance(b, Table) and len(b.frame)]
+    assert source.count('<details class="part"') == 2 + len(document.pages)
     assert len(own.tables) == len(tables)
     for shown, frame in zip(own.tables, tables, strict=True):
         assert shown[0] == [str(column) for column in frame.columns]
@@ -301,7 +332,23 @@ const search = own.querySelector("input");
 search.value = "CIFAR100 continual dm"; search.dispatchEvent(new Event("input"));
 said.push(own.querySelectorAll("tbody tr:not([hidden])").length);
 said.push(document.documentElement.scrollWidth <= innerWidth);
-document.body.dataset.said = said.join(" ");
+const part = own.closest("details");
+said.push(part.open);
+location.hash = "#missing-figures";
+setTimeout(() => {
+  said.push(part.open);
+  const within = own.querySelector(".scroll");
+  const first = within.querySelector("tr:not([hidden]) td");
+  const place = () => first.getBoundingClientRect().left;
+  const before = place();
+  within.scrollLeft = 150;
+  said.push(Math.abs(place() - before) < 2 && first.offsetWidth <= 0.4 * within.clientWidth);
+  const shown = [...document.querySelectorAll(".scroll:has(table)")]
+    .filter(t => !t.closest("details:not([open])"));
+  const narrow = t => t.querySelector("th").offsetWidth <= 0.4 * t.clientWidth;
+  said.push(shown.every(t => t.matches(".held") === narrow(t)));
+  document.body.dataset.said = said.join(" ");
+}, 500);
 </script>
 """
 
@@ -314,11 +361,13 @@ def test_a_browser_sorts_and_searches_tables_and_the_page_is_no_wider_than_the_s
     path.write_text(page.read_text().replace("</body>", SCRIPT + "</body>"))
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=500,900"]
     profile = f"--user-data-dir={tmp_path / 'profile'}"
-    command = [BROWSER, *options, profile, "--dump-dom", path.as_uri()]
+    command = [BROWSER, *options, profile, "--virtual-time-budget=3000"]
+    command += ["--dump-dom", path.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     said = re.search(r'data-said="([^"]*)"', done.stdout)
     assert said, done.stderr[-2000:]
-    *shown, found, fits = said[1].replace(",", "").split()
+    *shown, found, fits, folded, opened, held, others = said[1].replace(",", "").split()
     hours = hours_of(table(contents.document, "Missing"))
     assert list(map(float, shown)) == [hours[0], hours[0], hours[-1]]
-    assert (found, fits) == ("2", "true")
+    assert (found, fits, folded, opened) == ("2", "true", "false", "true")
+    assert (held, others) == ("true", "true"), "the first column stays in view where it is narrow"

@@ -17,6 +17,8 @@ from distill.runtime.mistake import Mistake
 from records import classification_record, continual_record, cost_record
 
 PAGE = "continual-digits-2-steps-retrain"
+SHARED = ("README", "missing-figures", "negative-results")
+"""Files in tables/ that are of all records."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_all_is_fresh_once_it_is_made_and_making_it_again_changes_nothing(result
     assert (
         manifest.keys() == {*made, "README.md", "reported.csv"}
         and f"figures/{PAGE}.png" in made
-        and len(made) == 7
+        and len(made) == 7 + len(SHARED)
     )
 
 
@@ -98,7 +100,7 @@ def test_a_changed_file_is_named_and_mended(results, name, change, capsys):
 def test_a_changed_record_makes_its_own_page_stale_and_no_other(results):
     continual_record("datadam", drawn=1, shift=1.0).write(results / "records")
     of_page = [f"figures/{PAGE}.png", f"tables/{PAGE}.csv", f"tables/{PAGE}.md"]
-    assert stale(results) == ["README.md", *of_page]
+    assert stale(results) == ["README.md", *of_page, "tables/negative-results.md"]
     tables.main(Tables(results=results))
     assert stale(results) == []
 
@@ -129,7 +131,9 @@ def test_what_nothing_makes_any_more_is_removed_unless_it_was_changed(results, c
         path.unlink()
     mine = results / "tables" / f"{PAGE}.csv"
     mine.write_text("my own now")
-    assert stale(results) == ["README.md", f"figures/{PAGE}.png", f"tables/{PAGE}.md"]
+    of_page, shared = [f"figures/{PAGE}.png", f"tables/{PAGE}.md"], ["README", "negative-results"]
+    others = [f"tables/{name}.md" for name in shared]
+    assert stale(results) == sorted(["README.md", *of_page, *others])
     tables.main(Tables(results=results))
     assert not (results / "figures" / f"{PAGE}.png").exists()
     assert not (results / "tables" / f"{PAGE}.md").exists()

@@ -57,7 +57,7 @@ def _page(record: Record) -> Page:
         tables=tables,
         note=note + MAPS,
         frame=frame,
-        summary=tables,
+        summary=[_brief(rows, cell.initialisations[0])],
         drawings={
             "": Drawing(figures.agreement, frame, f"{where}: how far different networks agree"),
             "-maps": Drawing(figures.maps, maps, drawn),
@@ -100,6 +100,21 @@ def _wide(rows: Sequence[dict[str, Any]], layer: int) -> Table:
     undefined = sum(row["undefined"] for row in own)
     more = f"; undefined: {undefined}" if undefined else ""
     return Table(pd.DataFrame(body), caption=f"Layer {layer} ({own[0]['pixels']} pixels{more}):")
+
+
+def _brief(rows: Sequence[dict[str, Any]], initialisation: str) -> Table:
+    """Of one initialisation: a row a norm, two columns a layer."""
+    body: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["initialisation"] == initialisation:
+            own = body.setdefault(row["norm"], {"norm": row["norm"]})
+            for what in ("same", "other"):
+                own[f"layer {row['layer']}, {what}"] = interval(row[what], decimals=2)
+    caption = (
+        "Correlation of the maps that two networks have of the same image, and of other images; "
+        f"initialisation {initialisation}, the others are on the whole page:"
+    )
+    return Table(pd.DataFrame(body.values()), caption=caption)
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:

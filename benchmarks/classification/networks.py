@@ -24,6 +24,7 @@ from benchmarks.page import (
     Drawing,
     Page,
     Table,
+    counted,
     counts,
     difference,
     interval,
@@ -147,7 +148,7 @@ def _page(rows: Sequence[Row], reported: Sequence[Reported]) -> Page:
         tables.append(Table(frame, caption="Published:"))
     p = firsts[0].protocol
     recipe = called(p, p.recipe)
-    epochs = "" if "epoch" in recipe else f" ({p.recipe.epochs} epochs)"
+    epochs = "" if "epoch" in recipe else f" ({counted(p.recipe.epochs, 'epoch')})"
     title = f"{setting(p).partition(':')[0]}: networks trained on the same small sets alone"
     title += f", recipe {recipe}{epochs}"
     rows_of_csv = _numbers(heads, made, minus, published)

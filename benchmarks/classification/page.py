@@ -20,6 +20,7 @@ from benchmarks.figures import in_order
 from benchmarks.page import (
     Page,
     Table,
+    counted,
     counts,
     difference,
     interval,
@@ -58,7 +59,7 @@ def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
     table = Table(texts, [record.key for record in records])
     p = records[0].protocol
     recipe = called(p, p.recipe)
-    epochs = "" if "epoch" in recipe else f" ({p.recipe.epochs} epochs)"
+    epochs = "" if "epoch" in recipe else f" ({counted(p.recipe.epochs, 'epoch')})"
     return Page(
         title=f"{setting(p)}, recipe {recipe}{epochs}",
         tables=[table],

@@ -77,13 +77,13 @@ def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
     frame = pd.DataFrame([_numbers(row) for row in rows]).astype({"ipc": "Int64"})
     texts = pd.DataFrame([_texts(row) for row in rows]).dropna(axis="columns", how="all")
     keys = [record.key for record in records]
-    title = rows_of.title(records[0])
+    title, summary = rows_of.title(records[0]), _summary(rows, rows_of.n_of_all(records))
     return Page(
         title,
-        [*_summary(rows), Table(texts, keys)],
+        [*summary, Table(texts, keys)],
         _note(records, known="reported" in texts),
         frame,
-        _summary(rows),
+        summary,
         {"": Drawing(curves, curve_frame(records), title)},
         made_with(records),
     )
@@ -179,9 +179,8 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
     return shown | {name: row[name] for name in ("KB", "distill s", "train s", "commit")}
 
 
-def _summary(rows: Sequence[dict[str, Any]]) -> list[Table]:
+def _summary(rows: Sequence[dict[str, Any]], n: str) -> list[Table]:
     """By images per class: final accuracies, then paired differences, a column a buffer."""
-    n = " or ".join(sorted({row["n"] for row in rows}))
     tables = [_wide(rows, "final", f"Final accuracy (%) [95 % interval], n = {n}:")]
     for name in REFERENCES:
         caption = f"Minus {name}, paired [95 % interval], bold where it leaves out 0:"

@@ -5,7 +5,8 @@ from typing import Any
 
 from benchmarks import evidence
 from benchmarks.evidence import Estimate, Run
-from benchmarks.page import at_precision, counts
+from benchmarks.figures import in_order
+from benchmarks.page import at_precision, counted, counts
 from benchmarks.record import Record
 from downstream.continual import metrics
 from downstream.continual.reference import WITHOUT_SETS
@@ -36,7 +37,7 @@ def title(record: Record) -> str:
     return (
         f"{p.dataset.name}, {p.steps} steps, {p.strategy}{judged}{at_precision(p.precision)}: "
         f"{p.network}, "
-        f"{p.recipe.epochs} epochs, batch {p.recipe.batch}, rate {p.recipe.rate:g}"
+        f"{counted(p.recipe.epochs, 'epoch')}, batch {p.recipe.batch}, rate {p.recipe.rate:g}"
         f"{', CutMix' if p.recipe.cutmix else ''}"
     )
 
@@ -84,6 +85,21 @@ def final(record: Record) -> Estimate:
 def n(record: Record) -> str:
     """How many runs, and of what; some rows have no sets."""
     return counts(final(record), with_sets=sized(record))
+
+
+def n_of_all(records: Sequence[Record]) -> str:
+    """n of all rows in one line: `5 (5 class orders, 3 sets); naive has no sets`.
+
+    What has no sets is named, where it has as many runs as a row with them; else its own n is said.
+    """
+    own = {n(record) for record in records if sized(record)}
+    runs_alike = {counts(final(record), with_sets=False) for record in records if sized(record)}
+    bare = [record for record in records if not sized(record)]
+    own |= {n(record) for record in bare if n(record) not in runs_alike}
+    named = in_order(record.label for record in bare if n(record) in runs_alike)
+    verb = "has" if len(named) == 1 else "have"
+    more = f"; {' and '.join(named)} {verb} no sets" if named else ""
+    return " or ".join(sorted(own)) + more
 
 
 def is_plain(record: Record, buffer: str) -> bool:

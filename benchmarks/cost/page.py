@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from benchmarks.cost import estimates, facts, figures
-from benchmarks.page import Drawing, Page, Table, made_with, names_for_people
+from benchmarks.page import Drawing, Page, Table, counted, made_with, names_for_people
 from benchmarks.record import Record
 from benchmarks.reported import Reported
 
@@ -65,15 +65,11 @@ def _where(record: Record) -> str:
     begun, hardware = record.provenance, record.provenance.hardware
     return (
         f"Measured on {begun.date[:10]}, each thing {_times(record.cell.turns)}: "
-        f"{hardware.gpu or hardware.cpu}, {_counted(hardware.cores, 'core')}, "
-        f"{_counted(hardware.threads, 'thread')}, torch {begun.versions['torch']}, "
+        f"{hardware.gpu or hardware.cpu}, {counted(hardware.cores, 'core')}, "
+        f"{counted(hardware.threads, 'thread')}, torch {begun.versions['torch']}, "
         f"Python {begun.python}, commit {record.commit}.\n"
     )
 
 
 def _times(turns: int) -> str:
     return "once" if turns == 1 else f"{turns} times"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")

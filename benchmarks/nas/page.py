@@ -26,6 +26,7 @@ from benchmarks.page import (
     Page,
     Table,
     at_precision,
+    counted,
     difference,
     interval,
     made_with,
@@ -49,8 +50,9 @@ and the same ones with each other. whole with another seed is the ceiling: the w
 itself. parameters and flops compute nothing: the larger network is ranked higher. synflow and
 jacob_cov score random weights, drawn once; a network whose score is not finite is ranked last.
 top-1: accuracy (%) on the whole dataset of the network that the proxy ranks first; top-5: mean of
-its first five; regret: best there is minus top-1. steps: of a trial. images, KB: what the proxy
-stores. minutes: all trials one after the other. failed: trials without a result, which are left
+its first five; regret: best there is minus top-1. steps: of a trial. images: that the proxy looks
+at; KB: what those take that it stores, to which jacob_cov's mini-batch of real images does not
+belong. minutes: all trials one after the other. failed: trials without a result, which are left
 out; those of synflow and jacob_cov are ranked last. commit: of the code; + marks uncommitted
 changes.
 """
@@ -88,10 +90,9 @@ def _title(record: Record) -> str:
     what = f"searches of {p.trials} trials" if p.trials else f"{p.networks} networks"
     fields = p.truth["recipe"]
     epochs, batch = (fields.get(name, getattr(Recipe(), name)) for name in ("epochs", "batch"))
-    unit = "epoch" if epochs == 1 else "epochs"
     named = f"{p.dataset.name}, {what} of the {p.space} space"
     named += at_precision(p.truth.get("precision", "float32"))
-    return f"{named}: whole dataset {epochs} {unit}, batch {batch}"
+    return f"{named}: whole dataset {counted(epochs, 'epoch')}, batch {batch}"
 
 
 def _ranking(records: Sequence[Record], published: Sequence[Reported]) -> Page:

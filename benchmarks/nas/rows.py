@@ -191,13 +191,20 @@ def choice_of(record: Record) -> dict[str, Any]:
         "chosen": None if chosen is None else results.names[chosen],
         "parameters": None if chosen is None else results.parameters[chosen],
         "kFLOPs": None if chosen is None else round(results.flops[chosen] / 1000),
-        "images": results.images,
+        "images": looked_at(record),
         "KB": round(results.bytes / 1024, 1),
         "minutes": round(record.cost.seconds["trials"] / 60, 1),
         "distill min": round(sum(s.seconds for s in record.sets) / 60, 1),
         "failed": len(results.failed),
         "commit": record.commit,
     }
+
+
+def looked_at(record: Record) -> int:
+    """How many images a proxy looks at: those it stores, or a score's mini-batch of real ones."""
+    scoring = record.cell.scoring
+    takes = scoring is not None and record.cell.proxy in zero.LOOKING
+    return scoring.images if takes else record.results.images
 
 
 # ------------------------------------------------------------------ frames of figures

@@ -10,8 +10,19 @@ from benchmarks.evidence import Estimate
 from benchmarks.page import Table, counts, interval
 from benchmarks.report import cells, compared, effort
 from benchmarks.report.compared import KINDS
-from benchmarks.report.document import Block, link, whole_numbers
+from benchmarks.report.document import Block, Section, link, whole_numbers
 from benchmarks.reported import Reported
+
+SHOWN = 5
+"""The cheapest commands, which stand on the page of all results too."""
+
+HOURS = (
+    "Hours by the clock: the arithmetic of the command over the speed of measured steps "
+    "(`python -m benchmarks.cost --part step` and `--part training`, on that machine), or of the "
+    "longest run there; on few images a GPU takes many times as long. To choose images and to test "
+    "networks counts nothing; the trainings on the whole dataset of a search are in the row of "
+    "`--proxy whole` alone. A command that is broken off goes on where it was."
+)
 
 
 def blocks(
@@ -39,7 +50,7 @@ def blocks(
         {"experiment": KINDS.get(kind, kind), "figures": number, "why": why}
         for (kind, why), number in reasons
     ]
-    some = sum(map(len, missing.values()))
+    some, commands = sum(map(len, missing.values())), _missing(missing, speeds)
     return [
         f"Figures of the methods' authors: {len(beside)} stand beside a record of ours; {some} are "
         f"missing that {len(missing)} commands fill; {sum(lacking.values())} no command fills.",
@@ -47,12 +58,12 @@ def blocks(
         "the method has its published settings: it agrees if its whole interval lies within 1 "
         "point of the published figure.",
         Table(pd.DataFrame(filled), caption="Reported and reproduced:"),
-        "Hours by the clock: the arithmetic of the command over the speed of measured steps "
-        "(`python -m benchmarks.cost --part step` and `--part training`, on that machine), or of "
-        "the longest run there; on few images a GPU takes many times as long. To choose images "
-        "and to test networks counts nothing; the trainings on the whole dataset of a search are "
-        "in the row of `--proxy whole` alone. A command that is broken off goes on where it was.",
-        Table(_missing(missing, speeds), caption="Missing, the cheapest first:"),
+        Table(commands.head(SHOWN), caption="What fills the cheapest of the missing ones:"),
+        Section(
+            "Every missing figure, with the command that fills it and the hours that it takes",
+            "missing-figures",
+            [HOURS, Table(commands, caption="Missing, the cheapest first:")],
+        ),
         Table(pd.DataFrame(why), caption="No command fills these:"),
     ]
 

@@ -1,7 +1,7 @@
 """What the page of all results is made of, whatever it is written as.
 
 Texts and the cells of tables may hold `**bold**`, `` `code` `` and `[words](address)`. The address
-of a whole page is that of its file, `tables/NAME.md`, that of a section `#name`.
+of a whole page or a long part is that of its file, `tables/NAME.md`, that of a section `#name`.
 """
 
 import dataclasses
@@ -20,13 +20,11 @@ class Figure(NamedTuple):
     title: str
 
 
-Block = str | list[str] | Table | Figure
-"""A paragraph, a list of points, a table or a figure."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Section:
     """A heading and what stands below it.
+
+    One within another is long: in Markdown it is a file of its own, in HTML it is folded.
 
     Attributes:
         name: what links to it name. commands: that made what it shows.
@@ -34,8 +32,12 @@ class Section:
 
     title: str
     name: str
-    blocks: Sequence[Block]
+    blocks: Sequence["Block"]
     commands: Sequence[str] = ()
+
+
+Block = str | list[str] | Table | Figure | Section
+"""A paragraph, a list of points, a table, a figure or a long part."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +45,19 @@ class Document:
     """The page.
 
     Attributes:
-        opening: before the first heading.
-        pages: every whole page. In Markdown they are files of their own, in HTML they come last.
+        pages: every whole page. In Markdown they are files of their own, in HTML they come last,
+            folded.
     """
 
     title: str
-    opening: Sequence[Block]
     sections: Sequence[Section]
     pages: Sequence[Section]
+
+
+def long_parts(document: Document) -> list[Section]:
+    """The sections within sections."""
+    blocks = (block for section in document.sections for block in section.blocks)
+    return [block for block in blocks if isinstance(block, Section)]
 
 
 def link(page: str, words: str = "table") -> str:

@@ -14,6 +14,8 @@ from benchmarks.report.document import Block, Document, Figure, Section
 TEMPLATE = Path(__file__).with_name("page.html")
 FEWEST = 8
 """Rows of a table that can be searched."""
+WHOLE = ("whole", "Whole pages")
+"""The last section: its name and its title."""
 EMPTY = "–"
 """What stands in a cell that holds nothing."""
 NUMBER = rf"[+\u2212-]?[0-9][0-9.,]*|{EMPTY}"
@@ -38,26 +40,34 @@ def text(document: Document, image: Callable[[str], bytes]) -> str:
         source = f"data:image/png;base64,{data}"
         return f'<div class="scroll"><img id="{own.file}" src="{source}" alt="{title}"></div>'
 
-    def section(own: Section, level: int) -> str:
-        head = f'<section id="{own.name}"><h{level}>{_inline(own.title)}</h{level}>'
-        return "\n".join([head, *(_block(b, figure) for b in own.blocks), _made(own), "</section>"])
+    def block(own: Block) -> str:
+        if isinstance(own, Section):
+            return folded(own)
+        return figure(own) if isinstance(own, Figure) else _block(own)
 
-    links = "".join(f'<a href="#{s.name}">{s.name.capitalize()}</a>' for s in document.sections)
+    def section(own: Section) -> str:
+        head = f'<section id="{own.name}"><h2>{_inline(own.title)}</h2>'
+        return "\n".join([head, *map(block, own.blocks), "</section>"])
+
+    def folded(own: Section) -> str:
+        head = f'<details class="part" id="{own.name}"><summary>{_inline(own.title)}</summary>'
+        return "\n".join([head, *map(block, own.blocks), _made(own), "</details>"])
+
+    named = [*((s.name, s.name.capitalize()) for s in document.sections), WHOLE]
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title in named)
     content = [
-        *(_block(block, figure) for block in document.opening),
-        *(section(own, 2) for own in document.sections),
-        '<h2 id="whole">Whole pages</h2>',
-        *(section(own, 3) for own in document.pages),
+        *map(section, document.sections),
+        f'<section id="{WHOLE[0]}"><h2>{WHOLE[1]}</h2>',
+        *map(folded, document.pages),
+        "</section>",
     ]
     parts = {"title": _inline(document.title), "links": links, "content": "\n".join(content)}
     return re.sub(r"<!-- (\w+) -->", lambda place: parts[place[1]], TEMPLATE.read_text("utf-8"))
 
 
-def _block(block: Block, figure: Callable[[Figure], str]) -> str:
+def _block(block: str | list[str] | Table) -> str:
     if isinstance(block, Table):
         return _table(block)
-    if isinstance(block, Figure):
-        return figure(block)
     if isinstance(block, list):
         return f"<ul>{''.join(f'<li>{_inline(point)}</li>' for point in block)}</ul>"
     return f"<p>{_inline(block)}</p>"
@@ -65,7 +75,7 @@ def _block(block: Block, figure: Callable[[Figure], str]) -> str:
 
 def _made(section: Section) -> str:
     commands = html.escape("\n".join(section.commands))
-    made = f"<details><summary>Made with</summary><pre>{commands}</pre></details>"
+    made = f'<details class="made"><summary>Made with</summary><pre>{commands}</pre></details>'
     return made if commands else ""
 
 

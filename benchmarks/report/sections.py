@@ -1,6 +1,7 @@
 """The page of all results, from the records, their pages and what is published."""
 
 import collections
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -24,6 +25,10 @@ TOPICS = (
     ("What it costs", "cost", r"cost-.*"),
 )
 """Headings, and the names of the pages below each; the first that fits takes a page."""
+SHOWN = 2
+"""Tables of a page's summary that stand here; all are on the page itself."""
+LINKED = r"cost-(scaling|step|training)-.*"
+"""Pages that are linked to alone: their tables are long, and for who asks just that."""
 
 
 def document(
@@ -38,32 +43,32 @@ def document(
     figures = [row for row in published if row.by == "authors"]
     offered = cells.offers(records, pages)
     beside = {row: own for row in figures if (own := cells.ours(row, offered)) is not None}
-    every = pd.DataFrame([{"page": link(n, n), "of": page.title} for n, page in pages.items()])
     reported = against.blocks(beside, published, speeds=effort.speeds(records), where=where)
     sections = [
         Section("What was found", "findings", _found(known, beside, figures)),
+        Section("How to read this page", "reading", _reading(records)),
         Section("Methods, datasets, images a class", "methods", _methods(records, pages, known)),
         *_topics(pages),
         Section("Negative results", "negative", _negative(known)),
         Section("Published figures", "published", reported),
-        Section("All pages", "pages", [Table(every)]),
     ]
     whole = [_whole(name, page) for name, page in pages.items()]
-    return Document("Results", _opening(records), sections, whole)
+    return Document("Results", sections, whole)
 
 
-def _opening(records: Sequence[Record]) -> list[Block]:
+def _reading(records: Sequence[Record]) -> list[Block]:
     kinds = collections.Counter(record.kind for record in records)
     dates = sorted(record.provenance.date[:10] for record in records) or ["–"]
     parts = ", ".join(f"{number} of {kind}" for kind, number in kinds.items())
     return [
-        f"From {len(records)} records ({parts}) made from {dates[0]} to {dates[-1]}, and from what "
-        "is published: `python -m benchmarks.tables` writes this page anew, and `python -m "
-        "benchmarks.report` makes one HTML page of it and of all whole pages, with tables that can "
-        "be sorted and searched.",
         "Accuracies are in percent. In brackets: the 95 % interval. Methods are compared in pairs, "
         "over the same sets, class orders and networks; a lead is shown, and **bold**, only where "
-        "the interval of the difference leaves out 0, as one in twenty comparisons of equals does.",
+        "the interval of the difference leaves out 0, as one in twenty comparisons of equals does. "
+        "ipc: images a class.",
+        f"All of it comes from {len(records)} records ({parts}) made from {dates[0]} to "
+        f"{dates[-1]}, and from what is published. `python -m benchmarks.tables` writes this page "
+        "anew; `python -m benchmarks.report` makes one HTML page of it and of all whole pages, "
+        "with tables that can be sorted and searched.",
     ]
 
 
@@ -145,15 +150,38 @@ def _grouped(
 
 
 def _negative(known: Sequence[Comparison]) -> list[Block]:
-    tables = []
-    for side, words in ((BEHIND, "Shown to be behind"), (NOTHING, "Nothing shown")):
-        own = [c for c in known if c.side == side]
-        tables.append(Table(_lines(own), caption=f"{words} ({len(own)}):"))
+    """What is behind, in a line each; what shows nothing is a long part."""
+    behind, nothing = ([c for c in known if c.side == side] for side in (BEHIND, NOTHING))
+    tables = [
+        Table(_lines(own), caption=f"{words} ({len(own)}):")
+        for own, words in ((behind, "Shown to be behind"), (nothing, "Nothing shown"))
+    ]
+
+    def place(own: Comparison) -> tuple:
+        date = own.record.provenance.date[:10]
+        return date, own.page, own.setting, own.method, own.against
+
+    title = f"All {len(behind)} as a table, and the {len(nothing)} in which nothing is shown"
     return [
         "Learned methods against random images and herding, DataDAM against DM, other settings "
-        "against the preset's, proxies of a search against random images; by the records' dates.",
-        *tables,
+        "against the preset's, proxies of a search against random images; by the records' dates. "
+        f"In {len(behind)} such comparisons a method is shown to be behind:",
+        [_line(own) for own in _grouped(behind, place)],
+        Section(title, "negative-results", tables),
     ]
+
+
+def _line(own: Sequence[Comparison]) -> str:
+    """Comparisons that differ in the images a class alone, in one line."""
+    first = own[0]
+    date, name = first.record.provenance.date[:10], first.record.protocol.dataset.name
+    where = f"{name}, {KINDS[first.record.kind]}: {first.setting}"
+    values = ", ".join(
+        difference(c.difference, decimals=c.decimals) + (f" (ipc {c.ipc})" if c.ipc else "")
+        for c in own
+    )
+    pair = f"`{first.method}` minus `{first.against}`"
+    return f"{date}: {pair} {values}; {link(first.page, where)}."
 
 
 def _lines(known: Sequence[Comparison]) -> pd.DataFrame:
@@ -185,15 +213,22 @@ def _methods(
     for record in most.values():
         (table,) = pages[where[record.key]].tables
         row = table.frame.iloc[list(table.keys).index(record.key)]
-        own = {"dataset": record.protocol.dataset.name, "ipc": record.cell.making.ipc}
-        own |= {name: row.get(name) for name in ("method", "accuracy", MINUS, "n", "reported")}
-        rows.append(own | {"judge": compared.setting(record), "": link(where[record.key])})
+        own = {"dataset": record.protocol.dataset.name, "method": row["method"]}
+        own |= {"ipc": record.cell.making.ipc}
+        own |= {name: row.get(name) for name in ("accuracy", MINUS, "n", "reported")}
+        rows.append(own | {"judge": link(where[record.key], compared.setting(record))})
     order = in_order(row["method"] for row in rows)
     rows.sort(key=lambda r: (r["dataset"], r["ipc"], r["judge"], order.index(r["method"])))
-    caption = "Networks trained on the set alone; reported: the published figure of that cell."
+    tables = []
+    for name, own in itertools.groupby(rows, key=lambda row: row["dataset"]):
+        frame = pd.DataFrame(own).drop(columns="dataset").dropna(axis="columns", how="all")
+        tables.append(Table(frame, caption=f"{name}:"))
     others = [own for own in known if own.name != OURS and not own.variant]
-    pairs = "The other methods, as above:"
-    return [Table(pd.DataFrame(rows), caption=caption), Table(_tally(others), caption=pairs)]
+    return [
+        "Networks trained on the set alone; reported: the published figure of that cell.",
+        *tables,
+        Table(_tally(others), caption="The other methods, as DataDAM above:"),
+    ]
 
 
 def _topics(pages: Mapping[str, Page]) -> list[Section]:
@@ -206,7 +241,8 @@ def _topics(pages: Mapping[str, Page]) -> list[Section]:
             continue  # its rows are in the table of methods
         blocks = below.setdefault(topic or (kind.capitalize(), kind), [])
         blocks.append(f"**{page.title}** ({link(name, 'whole page')})")
-        blocks += page.summary
+        if not re.fullmatch(LINKED, name):
+            blocks += page.summary[:SHOWN]
         blocks += [_figure(name, page, end) for end in list(page.drawings)[:1]]
     return [Section(*topic, blocks) for topic, blocks in below.items() if blocks]
 

@@ -110,15 +110,15 @@ def sheet(images: Tensor, labels: Tensor, names: Sequence[str]) -> Tensor:
             APART + n * (own + APART) for n, own in zip((column, row), plan.block, strict=True)
         )
         if plan.text:
-            pen.text((left, top), _fitting(names[label], plan.block[0], font), "black", font)
+            pen.text((left, top), fitting(names[label], plan.block[0], font), "black", font)
         for number, image in enumerate(images[labels == label]):
             y, x = divmod(number, plan.columns)
             spot = left + x * (plan.side + GAP), top + plan.text + y * (plan.side + GAP)
-            canvas.paste(_picture(image, plan.side), spot)
+            canvas.paste(picture(image, plan.side), spot)
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1).float() / 255
 
 
-def _fitting(name: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+def fitting(name: str, width: int, font: ImageFont.FreeTypeFont) -> str:
     """The name, or as much of it as there is room for."""
     shown = "".join(c if c.isprintable() else "?" for c in name[:100])
     while len(shown) > 1 and font.getlength(shown) > width:
@@ -126,7 +126,7 @@ def _fitting(name: str, width: int, font: ImageFont.FreeTypeFont) -> str:
     return shown
 
 
-def _picture(image: Tensor, side: int) -> Image.Image:
+def picture(image: Tensor, side: int) -> Image.Image:
     """An image [C, h, w] at `side` pixels."""
     image, pixels = _viewable(image), image.shape[-1]
     if side >= pixels:

@@ -89,6 +89,8 @@ def jacob_cov(network: nn.Module, images: Tensor) -> float:
 
 
 SCORES = {"synflow": synflow, "jacob_cov": jacob_cov}
+LOOKING = ("jacob_cov",)
+"""Those that look at the mini-batch; of it `synflow` takes the shape alone."""
 
 
 def _without_norms(network: nn.Module) -> nn.Module:

@@ -1,0 +1,71 @@
+"""The picture: a row a set, the same classes in columns."""
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from benchmarks.figures import in_order
+from benchmarks.gallery.worth import Judged
+from distill.gallery import ENLARGED, GAP, fitting, picture
+from distill.synthetic import SyntheticSet
+
+LARGE, SMALL = ImageFont.load_default(14), ImageFont.load_default(12)
+"""Of a row's name, and of all else."""
+GREY = "#555555"
+EDGE, APART, LINE = 12, 8, 17
+"""Pixels around all of it, between two classes, and from a line of text to the next."""
+FEWEST = 64
+"""Pixels that a class takes across at least, so that its name can be read."""
+
+
+def draw(sets: Sequence[SyntheticSet], judged: Judged, *, each: int, most: int) -> Tensor:
+    """Float [3, H, W] within 0..1; images are shown as they are stored.
+
+    Rows stand in the order of tables and figures.
+
+    Args:
+        each, most: images of a class, and classes, that are shown at most: the first ones.
+    """
+    named = [judged.labels.get(own.digest(), own.made.method) for own in sets]
+    order = in_order(named)
+    rows = sorted(zip(named, sets, strict=True), key=lambda row: order.index(row[0]))
+    shared = sorted(set.intersection(*(set(own.labels.tolist()) for own in sets)))[:most]
+    held = max(int((own.labels == label).sum()) for own in sets for label in shared)
+    columns, pixels = min(each, held), sets[0].images.shape[-1]
+    side = pixels * max(1, ENLARGED // pixels)
+    wide = max(columns * (side + GAP) - GAP, FEWEST)
+    heads = [LARGE.getlength(name) for name in named]
+    heads += [SMALL.getlength(judged.accuracy(own.digest())) for own in sets]
+    left, top = EDGE + int(max(heads)) + 2 * APART, EDGE + LINE + APART // 2
+    width = left + len(shared) * (wide + APART) - APART + EDGE
+    said = _said(judged, columns, held, int((width - 2 * EDGE) / SMALL.getlength("n")))
+    height = top + len(rows) * (side + APART) + len(said) * LINE + EDGE * bool(said)
+    canvas = Image.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(canvas)
+    places = {label: left + n * (wide + APART) for n, label in enumerate(shared)}
+    for label, x in places.items():
+        pen.text((x, EDGE), fitting(sets[0].classes[label], wide, SMALL), "black", SMALL)
+    for place, (name, own) in enumerate(rows):
+        y, accuracy = top + place * (side + APART), judged.accuracy(own.digest())
+        middle = y + side // 2 - LINE * (1 if accuracy else 0.5)
+        pen.text((EDGE, middle), name, "black", LARGE)
+        pen.text((EDGE, middle + LINE + 2), accuracy, GREY, SMALL)
+        for label, x in places.items():
+            for number, image in enumerate(own.images[own.labels == label][:columns]):
+                canvas.paste(picture(image, side), (x + number * (side + GAP), y))
+    for number, line in enumerate(said):
+        pen.text((EDGE, height - EDGE - (len(said) - number) * LINE), line, GREY, SMALL)
+    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1).float() / 255
+
+
+def _said(judged: Judged, columns: int, held: int, characters: int) -> list[str]:
+    """What is shown, and what the accuracies are, in lines of so many characters."""
+    first = "The first" if columns == 1 else f"The first {columns}"
+    shown = f"{first} of {held} images a class. " if columns < held else ""
+    if judged.setting:
+        shown += f"Accuracy of networks trained on these very sets, mean of n: {judged.setting}."
+    return textwrap.wrap(shown, characters)
