@@ -50,7 +50,7 @@ class Distill:
     ipc: choices.Ipc = 1
     """Images per class."""
     preset: choices.Preset = "laptop"
-    seed: choices.Seed = 0
+    seed: choices.SetSeed = 0
     """The same seed gives the same images."""
     zca: bool = False
     """Distill ZCA-whitened images, as the published CIFAR results do; off unless given, whatever

@@ -57,6 +57,8 @@ ImageSize = Annotated[
 ]
 Ipc = Annotated[int, Within(1, 1_000_000)]
 Seed = Annotated[int, Within(0, 2**32 - 1)]
+SetSeed = Annotated[int, Within(0, 2**63 - 1)]
+"""Of one set: also those that a benchmark derives for its sets, which its records name."""
 Count = Annotated[int, Within(1, 10_000)]
 """Of sets, class orders, networks."""
 Epochs = Annotated[int | None, Within(1, 1_000_000)]

@@ -59,7 +59,7 @@ def main(args: list[str]) -> None:
     from benchmarks.gallery import sheet, worth
     from benchmarks.gallery.opened import opened
     from benchmarks.record import read
-    from distill import export
+    from distill.sets import export
 
     whole, pieces = opened(command.sets)
     if not whole and not pieces:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.figures import in_order
 from benchmarks.gallery.worth import Judged
-from distill.gallery import ENLARGED, GAP, fitting, picture
+from distill.sets.gallery import ENLARGED, GAP, fitting, picture
 from distill.synthetic import SyntheticSet
 
 LARGE, SMALL = ImageFont.load_default(14), ImageFont.load_default(12)
