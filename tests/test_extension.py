@@ -213,7 +213,8 @@ def test_what_is_added_is_named_in_mistakes_and_checks_its_settings(add, fails):
     add("distill.methods", "mymethod", METHOD)
     assert "accepted: datadam" in fails(continual.main, ["--buffer", "mymethd"])
     assert "did you mean mymethod" in fails(continual.main, ["--buffer", "mymethd"])
-    assert "of" in fails(continual.main, ["--buffer", "mymethod", "--method.of", "0"])
+    zero = fails(continual.main, ["--buffer", "mymethod", "--method.of", "0"])
+    assert "--method.of 0: give 1 or more" in zero
 
 
 def test_what_was_added_is_gone_afterwards(add):

@@ -40,7 +40,7 @@ def test_the_accuracy_of_a_set_is_that_of_the_networks_trained_on_it(sets):
     judged = worth.of_sets([random, herding], records[1:])
     finals = [own[-1][-1] for matrices in more.results.matrices[1::2] for own in matrices]
     assert len(judged.values[random.digest()]) == len(finals) == 4
-    assert judged.labels[random.digest()] == "herding x" and "5 steps" not in judged.setting
+    assert judged.labels[random.digest()] == "herding x" and "2 steps" in judged.setting
     assert len(worth.of_sets([random], [both]).values[random.digest()]) == 8
     assert worth.of_sets([random], []).accuracy(random.digest()) == ""
 

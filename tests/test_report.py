@@ -102,7 +102,7 @@ def hours_of(rows):
 
 
 def test_every_published_cell_is_filled_or_has_a_command_or_a_reason(contents):
-    beside = table(contents.document, "Reported and reproduced")
+    beside = table(contents.document, "Reported, and ours beside it")
     missing = table(contents.document, "Missing")
     lacking = table(contents.document, "No command")
     of_missing = sum(len(row["reported"].split(", ")) for row in missing)

@@ -271,7 +271,7 @@ def test_an_older_layout_is_a_mistake_and_is_never_executed(small, tmp_path):
     with pytest.raises(Mistake, match="it holds no digest"):
         SyntheticSet.load(path)
     torch.save(small.images, path)
-    with pytest.raises(Mistake, match="it cannot be read: it is no safetensors file, or not"):
+    with pytest.raises(Mistake, match="it is no safetensors file, or a part of one"):
         SyntheticSet.load(path)
 
 

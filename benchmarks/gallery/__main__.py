@@ -33,7 +33,7 @@ class Gallery:
     sets: tuple[Path, ...]
     """The sets' files: a row each, of python -m distill or python -m distill import; or what runs
     keep in runs/sets, a class in a file: of each method the first set."""
-    out: Path = Path("gallery.png")
+    out: Path = Path("runs/gallery.png")
     """The picture."""
     each: Annotated[int, Within(1, 100)] = 1
     """Images of a class that are shown, the first ones."""

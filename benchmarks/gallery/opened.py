@@ -7,7 +7,7 @@ from pathlib import Path
 from distill.runtime import identity, store
 from distill.synthetic import SyntheticSet, merge
 
-APART = ("digests", "versions", "seconds", "core_seconds")
+MAY_DIFFER = ("digests", "versions", "seconds", "core_seconds")
 """What pieces of one set may differ in."""
 
 
@@ -39,5 +39,5 @@ def opened(paths: Sequence[Path]) -> tuple[list[SyntheticSet], list[SyntheticSet
 def _of(piece: SyntheticSet) -> str:
     """Equal for the pieces of one set."""
     made = dataclasses.asdict(piece.made)
-    facts = {name: value for name, value in made.items() if name not in APART}
+    facts = {name: value for name, value in made.items() if name not in MAY_DIFFER}
     return identity.key("pieces", facts | {"formation": piece.formation})

@@ -42,7 +42,7 @@ def draw(sets: Sequence[SyntheticSet], judged: Judged, *, each: int, most: int) 
     heads += [SMALL.getlength(judged.accuracy(own.digest())) for own in sets]
     left, top = EDGE + int(max(heads)) + 2 * APART, EDGE + LINE + APART // 2
     width = left + len(shared) * (wide + APART) - APART + EDGE
-    said = _said(judged, columns, held, int((width - 2 * EDGE) / SMALL.getlength("n")))
+    said = _said(judged, columns, held, width - 2 * EDGE)
     height = top + len(rows) * (side + APART) + len(said) * LINE + EDGE * bool(said)
     canvas = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(canvas)
@@ -62,10 +62,11 @@ def draw(sets: Sequence[SyntheticSet], judged: Judged, *, each: int, most: int) 
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1).float() / 255
 
 
-def _said(judged: Judged, columns: int, held: int, characters: int) -> list[str]:
-    """What is shown, and what the accuracies are, in lines of so many characters."""
+def _said(judged: Judged, columns: int, held: int, width: int) -> list[str]:
+    """What is shown, and what the accuracies are, in lines of so many pixels."""
     first = "The first" if columns == 1 else f"The first {columns}"
     shown = f"{first} of {held} images a class. " if columns < held else ""
     if judged.setting:
-        shown += f"Accuracy of networks trained on these very sets, mean of n: {judged.setting}."
-    return textwrap.wrap(shown, characters)
+        shown += "Accuracy of networks trained on these very sets, mean over n networks: "
+        shown += f"{judged.setting}."
+    return textwrap.wrap(shown, int(width / SMALL.getlength(shown) * len(shown))) if shown else []

@@ -57,7 +57,7 @@ def blocks(
         "A verdict is given only where the published protocol is stated whole and is this one, and "
         "the method has its published settings: it agrees if its whole interval lies within 1 "
         "point of the published figure.",
-        Table(pd.DataFrame(filled), caption="Reported and reproduced:"),
+        Table(whole_numbers(pd.DataFrame(filled)), caption="Reported, and ours beside it:"),
         Table(commands.head(SHOWN), caption="What fills the cheapest of the missing ones:"),
         Section(
             "Every missing figure, with the command that fills it and the hours that it takes",
@@ -75,7 +75,7 @@ def _beside(row: Reported, own: cells.Ours, page: str) -> dict[str, Any]:
         **{"experiment": KINDS[row.experiment], "dataset": row.dataset, "ipc": row.ipc},
         **{"method": row.method, "measure": measure},
         "reported": f"{row.value:g}" + (f" ± {row.std:g}" if row.std is not None else ""),
-        "ours": interval(estimate) if estimate else f"{own.value:.2f}",
+        "ours": interval(estimate) if estimate else f"{round(own.value, 2):g}",
         "n": counts(estimate) if estimate else None,
         "verdict": own.verdict,
         "settings": "as published" if own.as_published else own.record.label,

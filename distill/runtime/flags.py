@@ -207,7 +207,7 @@ def _complaint(box: str, prog: str) -> str:
         lines = lines[1:]
     text = " ".join(lines).removeprefix("Error parsing settings: ")  # a Mistake of ours
     text = re.sub("( Argument helptext:.*)? For full helptext, .*", "", text)
-    return f"{text[:MOST_SAID]}; see {prog} --help"
+    return f"{short(text, MOST_SAID)}; see {prog} --help"
 
 
 # ------------------------------------------------------------------ values

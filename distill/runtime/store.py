@@ -55,8 +55,7 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
         reading.require_lasting(path, error)
         raise ValueError(f"it cannot be read: {error.strerror or error}") from error
     except Exception as error:  # the library raises of several kinds, also for a bad header
-        why = "it is no safetensors file, or not a whole one"
-        raise ValueError(f"it cannot be read: {why}") from error
+        raise ValueError("it is no safetensors file, or a part of one") from error
     if not {"facts", "digest"} <= metadata.keys():
         raise ValueError("it holds no digest, so it is not of this suite")
     if digest != metadata["digest"]:

@@ -90,7 +90,8 @@ def _flags(command: type) -> dict[str, Flag]:
         needed = field.default is field.default_factory is dataclasses.MISSING
         name, bare = field.name.replace("_", "-"), POSITIONAL in marks
         values = 0 if kind is bool else ANY if typing.get_origin(kind) is tuple else 1
-        flag = Flag(values, getattr(kind, "__name__", "").upper(), needed, bare)
+        one = typing.get_args(kind)[0] if values == ANY else kind
+        flag = Flag(values, getattr(one, "__name__", "").upper(), needed, bare)
         known[name.upper() if bare else f"--{name}"] = flag
         if kind is bool:
             known[f"{NOT}{name}"] = flag
@@ -140,9 +141,12 @@ def _spelled(name: str, flag: Flag) -> str:
 
 def _unknown(flag: str, known: Mapping[str, Flag], *, prog: str, partly: bool) -> Mistake:
     """The `Mistake` for a flag that there is not: the nearest, then all, or where they stand."""
-    names = [n for n, found in known.items() if not found.bare and not n.startswith(NOT)]
+    flags = [name for name, found in known.items() if not found.bare]
+    names = [name for name in flags if not name.startswith(NOT)]
     own = METHOD if flag.startswith(METHOD) else "--"
-    stems = {name.removeprefix(own): name for name in names if name.startswith(own)}
+    stems = {name.removeprefix(own): name for name in flags if name.startswith(own)}
+    if own == METHOD and not stems:
+        return Mistake(f"unknown flag '{short(flag)}'; this method has no settings; leave it out")
     near = difflib.get_close_matches(_plain(flag).removeprefix(own), stems, n=2, cutoff=0.6)
     near = [stems[stem] for stem in near]
     hint = f" did you mean {' or '.join(near)}?" if near else ""
@@ -156,5 +160,5 @@ def _too_many(word: str, last: str, known: Mapping[str, Flag], *, prog: str) -> 
     if not last:
         return Mistake(f"'{short(word)}' follows no flag; {prog} --help lists them all")
     takes = "one value" if known[last].values else "no value"
-    quoted = QUOTED if known[last].values else ""
+    quoted = QUOTED if known[last].kind in ("STR", "PATH") else ""
     return Mistake(f"{last} takes {takes}; leave out '{short(word)}'{quoted}")
