@@ -142,7 +142,7 @@ class Terminal:
         """Of the jobs in hand, as they were last shown."""
         with contextlib.suppress(BlockingIOError):
             self.text += os.read(self.reader, 10**6).decode()
-        shown = [re.findall(r"steps (\d+)/", line) for line in self.text.split("\r")]
+        shown = [re.findall(r"steps (\d+) of", line) for line in self.text.split("\r")]
         return sorted(map(int, [steps for steps in shown if steps][-1])) if any(shown) else []
 
 

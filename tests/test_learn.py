@@ -181,7 +181,7 @@ def test_a_number_that_cannot_be_is_refused_in_a_program_and_in_a_command(
         config(**{name: value})
     assert str(refusal.value) == f"{flag} {value}: {says}"
     method = config.__module__.rpartition(".")[2]
-    method = {"matching": "dm", "selection": "herding"}.get(method, method)
+    method = {"matching": "dm", "_selection": "herding"}.get(method, method)
     out = tmp_path / "set.safetensors"
     error = fails(command.main, ["--method", method, "--out", str(out), f"{flag}={value}"])
     (number,) = (field.type(value) for field in dataclasses.fields(config) if field.name == name)

@@ -1,6 +1,10 @@
 """What a person sees while it works."""
 
+import fcntl
 import io
+import os
+import struct
+import termios
 
 from distill.runtime.progress import Progress, clock
 
@@ -44,14 +48,16 @@ def test_a_terminal_line_is_written_over_and_leaves_nothing_of_a_longer_one():
     assert len(second.strip("\r\n")) >= len(first.strip("\r"))
 
 
-def test_a_terminal_line_is_no_longer_than_the_terminal_is_wide(monkeypatch):
+def test_a_terminal_line_is_no_longer_than_the_terminal_is_wide():
     """The end of a longer one would be left standing when the next is written over it."""
-    monkeypatch.setenv("COLUMNS", "30")
-    progress = Progress(Terminal())
-    progress.every = 0.0
-    progress.start("classes distilled", 2)
-    progress.advance(note="steps 3 of 1000, loss 1234567.8")
-    assert progress.stream.getvalue() == "\rclasses distilled: 1 of 2; 0:"
+    reader, writer = os.openpty()
+    with os.fdopen(reader, "rb", buffering=0) as shown, os.fdopen(writer, "w") as terminal:
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
+        progress = Progress(terminal)
+        progress.every = 0.0
+        progress.start("classes distilled", 2)
+        progress.advance(note="steps 3 of 1000, loss 1234567.8")
+        assert shown.read(1000) == b"\rclasses distilled: 1 of 2; 0:"
 
 
 def test_what_is_said_has_a_line_of_its_own():

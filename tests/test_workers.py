@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -182,8 +183,8 @@ def test_what_is_kept_is_not_done_again_and_counts_as_done(given, tmp_path):
         results = pool.run(squared, range(6), what="squares", steps=1, kept=kept)
         assert list(results) == [0, 1, 4, 9, 16, 25]
         assert done_in(tmp_path) == [0, 2, 3, 5]
-        shown = [line.split()[1] for line in stream.getvalue().splitlines() if "squares" in line]
-        assert shown[-1] == "6/6" and "2/6" not in shown and "3/6" in shown
+        shown = re.findall(r"squares: (\d) of 6", stream.getvalue())
+        assert shown[-1] == "6" and "2" not in shown and "3" in shown
         again = pool.run(squared, range(6), what="squares", steps=1, kept=kept_in(tmp_path))
         assert list(again) == [0, 1, 4, 9, 16, 25] and done_in(tmp_path) == []
 
@@ -258,7 +259,7 @@ def interrupted(folder, job, progress):
     """One job that fails when all are at work, and others that do not want to end then."""
     (folder / f"{job} began").touch()
     if job == "fail":
-        assert eventually(lambda: len([*folder.iterdir()]) == 2)
+        assert eventually(lambda: len([*folder.iterdir()]) >= 2)
         raise Mistake("no such thing")
     try:
         with ending.deferred() if job == "write" else contextlib.nullcontext():

@@ -4,7 +4,8 @@
 may come.
 """
 
-import shutil
+import contextlib
+import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import TextIO
@@ -20,6 +21,14 @@ def clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _fits(terminal: TextIO) -> int | None:
+    """How many characters a line of a terminal may have; None where it does not say."""
+    with contextlib.suppress(OSError):
+        if columns := os.get_terminal_size(terminal.fileno()).columns:
+            return columns - 1
+    return None
 
 
 class Progress:
@@ -60,7 +69,7 @@ class Progress:
             line += f", about {clock(left)} left"
         line += f"; {note}" if note else ""
         if self.terminal:
-            line = line[: shutil.get_terminal_size().columns - 1]  # a longer one would stay
+            line = line[: _fits(self.stream)]  # the end of a longer one would stay
             self.stream.write("\r" + line.ljust(self.width) + ("\n" if over else ""))
             self.width = 0 if over else len(line)
         else:
