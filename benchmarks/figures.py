@@ -38,10 +38,15 @@ TINTS = (1.0, 0.6, 0.4, 0.25)
 
 
 def in_order(labels: Iterable[str]) -> list[str]:
-    """The different labels, in the order of `ORDER` and `LAST`."""
+    """The different labels, in the order of `ORDER` and `LAST`; a plain one before its variants."""
     places = {name: place for place, name in enumerate(ORDER)}
     places |= {name: len(ORDER) + 1 + place for place, name in enumerate(LAST)}
-    return sorted(set(labels), key=lambda x: (places.get(x.split()[0], len(ORDER)), x))
+
+    def place(label: str) -> tuple[int, int, str]:
+        words = label.split()
+        return places.get(words[0], len(ORDER)), len(words), label
+
+    return sorted(set(labels), key=place)
 
 
 def palette(labels: Iterable[str]) -> dict[str, tuple]:

@@ -492,6 +492,17 @@ def test_a_method_has_one_colour_in_every_figure(figure):
     assert {name: figures.palette([name])[name] for name in known} == {n: colours[n] for n in known}
 
 
+def test_a_plain_label_stands_before_its_variants_and_has_the_colour_itself():
+    plain, variant = "datadam ipc=10", "datadam formation ipc=10"
+    assert figures.in_order(["mine", variant, plain, "random"]) == [
+        "random",
+        plain,
+        variant,
+        "mine",
+    ]
+    assert figures.palette([variant, plain])[plain] == figures.palette(["datadam"])["datadam"]
+
+
 def test_a_drawing_becomes_a_png_and_is_known_by_what_it_shows():
     page = page_of(continual_record())
     drawing = page.drawings[""]

@@ -144,7 +144,8 @@ def _unknown(flag: str, known: Mapping[str, Flag], *, prog: str, partly: bool) -
     flags = [name for name, found in known.items() if not found.bare]
     names = [name for name in flags if not name.startswith(NOT)]
     own = METHOD if flag.startswith(METHOD) else "--"
-    stems = {name.removeprefix(own): name for name in flags if name.startswith(own)}
+    near_to = flags if flag.startswith(NOT) else names
+    stems = {name.removeprefix(own): name for name in near_to if name.startswith(own)}
     if own == METHOD and not stems:
         return Mistake(f"unknown flag '{short(flag)}'; this method has no settings; leave it out")
     near = difflib.get_close_matches(_plain(flag).removeprefix(own), stems, n=2, cutoff=0.6)
