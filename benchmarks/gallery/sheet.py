@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.figures import in_order
 from benchmarks.gallery.worth import Judged
-from distill.sets.gallery import ENLARGED, GAP, fitting, picture
+from distill.sets.gallery import GAP, enlarged, fitting, picture
 from distill.synthetic import SyntheticSet
 
 LARGE, SMALL = ImageFont.load_default(14), ImageFont.load_default(12)
@@ -35,8 +35,7 @@ def draw(sets: Sequence[SyntheticSet], judged: Judged, *, each: int, most: int) 
     rows = sorted(zip(named, sets, strict=True), key=lambda row: order.index(row[0]))
     shared = sorted(set.intersection(*(set(own.labels.tolist()) for own in sets)))[:most]
     held = max(int((own.labels == label).sum()) for own in sets for label in shared)
-    columns, pixels = min(each, held), sets[0].images.shape[-1]
-    side = pixels * max(1, ENLARGED // pixels)
+    columns, side = min(each, held), enlarged(sets[0].images.shape[-1])
     wide = max(columns * (side + GAP) - GAP, FEWEST)
     heads = [LARGE.getlength(name) for name in named]
     heads += [SMALL.getlength(judged.accuracy(own.digest())) for own in sets]

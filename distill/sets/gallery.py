@@ -66,8 +66,8 @@ def layout(classes: int, each: int, pixels: int) -> Layout:
     A class takes one row of images where that is not much further from `WIDE`.
     """
     most = SIDE // math.ceil(math.sqrt(classes * each)) - GAP
-    enlarged = pixels * max(1, ENLARGED // pixels)
-    side = enlarged if enlarged <= most else max(LEAST, min(pixels, most))
+    large = enlarged(pixels)
+    side = large if large <= most else max(LEAST, min(pixels, most))
     text = LINE if classes <= NAMED else 0
 
     def off(choice: Layout) -> float:
@@ -87,6 +87,11 @@ def layout(classes: int, each: int, pixels: int) -> Layout:
         ),
         key=off,
     )
+
+
+def enlarged(pixels: int) -> int:
+    """The side at which an image of so many pixels is shown where there is room."""
+    return pixels * max(1, ENLARGED // pixels)
 
 
 def sheet(images: Tensor, labels: Tensor, names: Sequence[str]) -> Tensor:
