@@ -162,7 +162,6 @@ def _all_of(out: Path) -> "list[Record]":
 
 def _show(page: "Page", own: Collection[str], out: Path, *, name: str) -> list[Path]:
     """Print a page, with a mark before the rows of these records' keys; draw its figures."""
-    from benchmarks import figures
     from benchmarks.page import markdown
     from distill.runtime.files import write_atomically
 
@@ -173,6 +172,8 @@ def _show(page: "Page", own: Collection[str], out: Path, *, name: str) -> list[P
     print(page.note)
     paths = []
     for end, drawing in page.drawings.items():
+        from benchmarks import figures  # takes a second, and many pages have none
+
         paths.append(out / "figures" / f"{name}{end}.png")
         write_atomically(paths[-1], figures.draw(drawing))
     return paths

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from downstream.nas import ranking
 
@@ -142,7 +142,7 @@ def _interval(units: np.ndarray) -> tuple[float, float]:
         return math.nan, math.nan
     means = _counts(count) @ (units - units.mean()) / count
     low, high = np.percentile(means, PERCENTILES) * math.sqrt(count / (count - 1))
-    wider = _student(count) / stats.norm.ppf(0.975)
+    wider = _student(count) / special.ndtri(0.975)
     return float(units.mean() + low * wider), float(units.mean() + high * wider)
 
 
@@ -157,7 +157,7 @@ def _counts(count: int) -> np.ndarray:
 
 def _student(count: int | np.ndarray) -> float | np.ndarray:
     """Student's 97.5 % quantile for n units."""
-    return stats.t.ppf(0.975, np.asarray(count) - 1)
+    return special.stdtrit(np.asarray(count) - 1, 0.975)
 
 
 def correlation(

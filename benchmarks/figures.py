@@ -1,4 +1,4 @@
-"""What all figures share: one style, fixed colours and order of the methods, the PNG bytes."""
+"""What all figures share: one style, fixed colours of the methods, the PNG bytes."""
 
 import collections
 import io
@@ -12,41 +12,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
+from benchmarks.order import in_order
 from benchmarks.page import Drawing
 from distill.runtime import identity
 
-ORDER = (
-    "naive",
-    "random",
-    "reservoir",
-    "herding",
-    "kcenter",
-    "forgetting",
-    "dc",
-    "dsa",
-    "dm",
-    "datadam",
-    "trained",
-)
-"""Methods in the order of tables and figures; variants follow their method, others the known."""
-LAST = ("parameters", "flops", "synflow", "jacob_cov", "early-stopping", "whole", "joint")
-"""What is no method comes last."""
 BOUNDS = {"naive": ":", "joint": "--"}
 """What others lie between, in black, with the style of its line."""
 TINTS = (1.0, 0.6, 0.4, 0.25)
 """How much of its colour each further variant has."""
-
-
-def in_order(labels: Iterable[str]) -> list[str]:
-    """The different labels, in the order of `ORDER` and `LAST`; a plain one before its variants."""
-    places = {name: place for place, name in enumerate(ORDER)}
-    places |= {name: len(ORDER) + 1 + place for place, name in enumerate(LAST)}
-
-    def place(label: str) -> tuple[int, int, str]:
-        words = label.split()
-        return places.get(words[0], len(ORDER)), len(words), label
-
-    return sorted(set(labels), key=place)
 
 
 def palette(labels: Iterable[str]) -> dict[str, tuple]:

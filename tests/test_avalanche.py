@@ -51,7 +51,7 @@ def python(*arguments):
 
 
 def test_the_example_forgets_less_than_without_its_memory(capsys):
-    with_memory = python(EXAMPLE)
+    with_memory = python(EXAMPLE, "--method", "random")
     with torch.random.fork_rng():
         runpy.run_path(str(EXAMPLE))["main"](["--ipc", "0"])
     accuracies = [

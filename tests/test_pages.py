@@ -14,6 +14,7 @@ from benchmarks.continual.page import curve_frame
 from benchmarks.continual.page import pages as continual_pages
 from benchmarks.continual.rows import n_of_all
 from benchmarks.evidence import Run
+from benchmarks.order import in_order
 from benchmarks.page import labels, made_with, markdown
 from benchmarks.record import RESULTS
 from distill.training.recipes import Recipe
@@ -494,7 +495,7 @@ def test_a_method_has_one_colour_in_every_figure(figure):
 
 def test_a_plain_label_stands_before_its_variants_and_has_the_colour_itself():
     plain, variant = "datadam ipc=10", "datadam formation ipc=10"
-    assert figures.in_order(["mine", variant, plain, "random"]) == [
+    assert in_order(["mine", variant, plain, "random"]) == [
         "random",
         plain,
         variant,

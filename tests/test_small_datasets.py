@@ -48,7 +48,7 @@ def test_what_the_field_knows_of_the_datasets():
     assert facts["medmnist_pathmnist"].shape == (3, 64, 64)
     assert facts["medmnist_octmnist"].shape == (1, 64, 64)
     assert facts["mnist"].normalisation.mean == (0.1307,)
-    assert facts["fashion_mnist"].classes[::9] == ("T-shirt/top", "Ankle boot")
+    assert facts["fashion_mnist"].classes == tuple(torchvision.datasets.FashionMNIST.classes)
     without = {name for name, own in facts.items() if "flip" not in own.operations}
     organs = {f"medmnist_organ{view}mnist" for view in "acs"}
     assert without == {"mnist", "svhn"} | organs

@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import evidence
-from benchmarks.classification import figures
 from benchmarks.classification.rows import accuracy, base, called, numbers, runs, setting
 from benchmarks.evidence import Estimate
 from benchmarks.page import (
@@ -85,6 +84,8 @@ def _page(variants: Sequence[Record], records: Sequence[Record], plain: Record) 
     rows = [_row(r, named[r.key], {minus: differences[r.key]}) for r in members]
     texts = pd.DataFrame([_texts(row, minus) for row in rows]).dropna(axis="columns", how="all")
     tables = [Table(texts, [record.key for record in members])]
+    from benchmarks.classification import figures  # a second, and most pages have none
+
     p, making = plain.protocol, plain.cell.making
     recipe = f"recipe {called(p, p.recipe)}"
     images = f"{making.ipc} image{'s' * (making.ipc > 1)} a class"

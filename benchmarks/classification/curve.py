@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from benchmarks import evidence
-from benchmarks.classification import figures
 from benchmarks.classification.rows import (
     MINUS,
     accuracy,
@@ -20,7 +19,7 @@ from benchmarks.classification.rows import (
     setting,
 )
 from benchmarks.evidence import Estimate
-from benchmarks.figures import in_order
+from benchmarks.order import in_order
 from benchmarks.page import (
     Drawing,
     Page,
@@ -97,6 +96,8 @@ def _epochs(records: Sequence[Record]) -> list[int]:
 
 
 def _page(records: Sequence[Record]) -> Page:
+    from benchmarks.classification import figures  # a second, and most pages have none
+
     named, most = labels(records), _epochs(records)[-1]
     order = in_order(named.values())
     records = sorted(

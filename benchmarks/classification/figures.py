@@ -6,7 +6,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.ticker import NullLocator
 
-from benchmarks.figures import in_order, lines, palette
+from benchmarks.figures import lines, palette
+from benchmarks.order import in_order
 
 
 def curves(frame: pd.DataFrame) -> plt.Figure:

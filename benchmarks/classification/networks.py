@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import beside, evidence
-from benchmarks.classification import figures
 from benchmarks.classification.rows import (
     REFERENCE,
     accuracy,
@@ -19,7 +18,7 @@ from benchmarks.classification.rows import (
     setting,
 )
 from benchmarks.evidence import Estimate, Run
-from benchmarks.figures import in_order
+from benchmarks.order import in_order
 from benchmarks.page import (
     Drawing,
     Page,
@@ -151,6 +150,8 @@ def _page(rows: Sequence[Row], reported: Sequence[Reported]) -> Page:
     epochs = "" if "epoch" in recipe else f" ({counted(p.recipe.epochs, 'epoch')})"
     title = f"{setting(p).partition(':')[0]}: networks trained on the same small sets alone"
     title += f", recipe {recipe}{epochs}"
+    from benchmarks.classification import figures  # a second, and most pages have none
+
     rows_of_csv = _numbers(heads, made, minus, published)
     drawn = rows_of_csv.assign(short=rows_of_csv["network"].map({**short, MEAN: MEAN}))
     return Page(

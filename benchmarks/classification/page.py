@@ -16,7 +16,7 @@ from benchmarks.classification.rows import (
     numbers,
     setting,
 )
-from benchmarks.figures import in_order
+from benchmarks.order import in_order
 from benchmarks.page import (
     Page,
     Table,

@@ -4,7 +4,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.ticker import NullLocator
 
-from benchmarks.figures import BOUNDS, in_order, lines, palette
+from benchmarks.figures import BOUNDS, lines, palette
+from benchmarks.order import in_order
 
 
 def curves(frame: pd.DataFrame) -> plt.Figure:

@@ -9,7 +9,7 @@ from benchmarks import evidence
 from benchmarks.continual.figures import by_memory
 from benchmarks.continual.rows import base, final, is_plain, minus, minus_buffer, n, sized, title
 from benchmarks.evidence import Estimate
-from benchmarks.figures import in_order
+from benchmarks.order import in_order
 from benchmarks.page import (
     Drawing,
     Page,

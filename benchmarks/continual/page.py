@@ -21,7 +21,7 @@ from benchmarks.continual.rows import (
     sizes,
 )
 from benchmarks.evidence import Estimate
-from benchmarks.figures import in_order
+from benchmarks.order import in_order
 from benchmarks.page import (
     Drawing,
     Page,

@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks import evidence
 from benchmarks.evidence import Estimate, Run
-from benchmarks.figures import in_order
+from benchmarks.order import in_order
 from benchmarks.page import at_precision, counted, counts
 from benchmarks.record import Record
 from downstream.continual import metrics

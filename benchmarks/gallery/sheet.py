@@ -8,8 +8,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from benchmarks.figures import in_order
 from benchmarks.gallery.worth import Judged
+from benchmarks.order import in_order
 from distill.sets.gallery import GAP, enlarged, fitting, picture
 from distill.synthetic import SyntheticSet
 

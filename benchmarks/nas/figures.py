@@ -4,8 +4,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from benchmarks.figures import in_order, palette
+from benchmarks.figures import palette
 from benchmarks.nas.importance import SHOWN
+from benchmarks.order import in_order
 from distill.architectures.convnet import NORMS, POOLINGS
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks import evidence, reported
 from benchmarks.evidence import Estimate
-from benchmarks.figures import in_order
+from benchmarks.order import in_order
 from benchmarks.page import interval
 from benchmarks.record import Record
 from benchmarks.reported import Reported

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from benchmarks.figures import in_order
+from benchmarks.order import in_order
 from benchmarks.page import Page, Table, difference
 from benchmarks.record import Record
 from benchmarks.report import against, cells, compared, effort

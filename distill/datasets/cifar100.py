@@ -3,8 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-import torchvision
-
 from distill.datasets import _tree, folder
 from distill.datasets._decoded import Tree
 from distill.datasets._official import read_official
@@ -35,6 +33,8 @@ def load(root: Path, about: About) -> Data:
     tree = _tree.found(root, [ABOUT.name])
     if tree is not None:
         return _from_tree(tree, about)
+    import torchvision  # takes a second, which other datasets are spared
+
     official = read_official(torchvision.datasets.CIFAR100, root)
     if official is None:
         raise Mistake(

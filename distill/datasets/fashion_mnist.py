@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import torchvision
-
 from distill.datasets import _idx
 from distill.images import About, Data, Normalisation
 
@@ -11,7 +9,18 @@ ABOUT = About(
     "fashion_mnist",
     Normalisation((0.2861,), (0.3530,), "published statistics of Fashion-MNIST"),
     shape=(1, 28, 28),
-    classes=tuple(torchvision.datasets.FashionMNIST.classes),
+    classes=(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
 )
 DIGESTS = {
     "train-images-idx3-ubyte": (
@@ -40,4 +49,6 @@ def load(root: Path, about: About) -> Data:
     Raises:
         Mistake: none of the three is to be had, or it is damaged.
     """
+    import torchvision  # takes a second, which other datasets are spared
+
     return _idx.load(torchvision.datasets.FashionMNIST, root, about, digests=DIGESTS)

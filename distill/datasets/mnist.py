@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import torchvision
-
 from distill.augment import OPERATIONS
 from distill.datasets import _idx
 from distill.images import About, Data, Normalisation
@@ -42,4 +40,6 @@ def load(root: Path, about: About) -> Data:
     Raises:
         Mistake: none of the three is to be had, or it is damaged.
     """
+    import torchvision  # takes a second, which other datasets are spared
+
     return _idx.load(torchvision.datasets.MNIST, root, about, digests=DIGESTS)

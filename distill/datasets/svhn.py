@@ -6,9 +6,7 @@ The additional set of easier digits is left out, as in the published tables of d
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 import torch
-import torchvision
 
 from distill.augment import OPERATIONS
 from distill.datasets import _class_folders, _hosted
@@ -46,6 +44,9 @@ def load(root: Path, about: About) -> Data:
 
 
 def _half(root: Path, about: About, half: str) -> ImageSet:
+    import scipy.io  # as torchvision, takes time that other datasets are spared
+    import torchvision
+
     url, name, _ = torchvision.datasets.SVHN.split_list[half]
     path = _hosted.place(
         root,
