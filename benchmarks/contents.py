@@ -11,10 +11,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from benchmarks import figures, reported
 from benchmarks.page import Drawing, Page, in_words
 from benchmarks.record import Record, read
 from benchmarks.report import sections, text
+from benchmarks.report.document import Figure
 from distill.runtime import identity, reading
 from distill.runtime.files import write_atomically
 from distill.runtime.mistake import Mistake
@@ -59,7 +62,7 @@ class Contents:
         self.published = results / PUBLISHED
         published = reported.read(self.published)
         self.named = pages(records, published)
-        self.document = sections.document(records, self.named, published)
+        self.document = sections.document(records, self.named, published, _galleries(results))
         self.texts = {results / "README.md": text.text(self.document)}
         for name, own in text.files(self.document).items():
             assert name not in self.named, "two pages of one name"
@@ -175,6 +178,19 @@ class Contents:
                 f"{path} is damaged ({error}); delete it and run python -m benchmarks.tables"
             ) from error
         return manifest
+
+
+def _galleries(results: Path) -> list[Figure]:
+    """The pictures of results/galleries, each with the title that its file has."""
+    found = []
+    for path in sorted((results / "galleries").glob("*.png")):
+        try:
+            with Image.open(path) as picture:
+                title = picture.info.get("Title", path.stem)
+        except (OSError, SyntaxError) as error:
+            raise Mistake(f"{path} is no picture; remove it, or make it again") from error
+        found.append(Figure(path.relative_to(results).as_posix(), title))
+    return found
 
 
 def _text(path: Path) -> str:

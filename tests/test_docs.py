@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ablation.__main__ import together
-from distill.runtime import flags
+from distill import datasets
+from distill.runtime import flags, registry
 
 ROOT = Path(__file__).parent.parent
 TEXT = ROOT / "docs" / "sets.md"
@@ -42,7 +43,13 @@ COMMANDS = {
     "benchmarks.report": "benchmarks.report.__main__:Report",
     "benchmarks.tables": "benchmarks.tables:Tables",
 }
-STANDS_FOR = {"BUFFER": "dm", "METHOD": "dm", "PROXY": "random", "N": "2", "IPC": "2", "SETS": "2"}
+STANDS_FOR = {
+    "BUFFER": "dm",
+    "METHOD": "dm",
+    "PROXY": "random",
+    "--method.SETTING": "--method.power",
+}
+STANDS_FOR |= dict.fromkeys(["N", "IPC", "SETS", "STEPS", "VALUE"], "2")
 
 
 def commands(page):
@@ -67,7 +74,11 @@ def test_commands_are_taken(page):
         command = getattr(importlib.import_module(home), name)
         if "--help" not in args and args:
             args = together(args) if module == "benchmarks.ablation" else args
-            flags.parse(command, args, prog=module)
+            asked, settings = flags.parse(command, args, prog=module)
+            if settings:
+                method = registry.load("distill.methods", getattr(asked, "buffer", asked.method))
+                given = method.preset(datasets.about("digits"), asked.ipc or 1, asked.preset)
+                flags.configure(given, settings, prog=module, command=command)
 
 
 def test_there_are_commands():

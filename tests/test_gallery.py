@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmarks.gallery import sheet, worth
 from benchmarks.gallery.__main__ import main
-from benchmarks.gallery.opened import opened
+from benchmarks.gallery.opened import finished, opened
 from distill import datasets
 from distill.plan import Plan, distill
 from distill.runtime.store import Store, write
@@ -59,6 +59,7 @@ def test_a_row_a_set_and_the_same_classes_in_columns(sets, tmp_path, capsys):
     drawn = sheet.draw([*sets.values()], judged, each=1, most=3)
     with Image.open(out) as picture:
         assert picture.size == (drawn.shape[2], drawn.shape[1])
+        assert picture.text["Title"] == "digits, 2 images a class: random, herding"
     wider = sheet.draw([*sets.values()], judged, each=2, most=3)
     assert wider.shape[2] - drawn.shape[2] == 3 * (64 + 2)
     first, second = (sets[method].images[0] for method in ("random", "herding"))  # in table order
@@ -85,6 +86,30 @@ def test_what_runs_keep_is_put_together_and_the_first_set_of_a_method_is_shown(t
     for order in (pieces, pieces[::-1]):
         shown = worth.of_sets(order, [record]).firsts([*order, unjudged])
         assert [one.digest() for one in shown] == [own[0].digest(), unjudged.digest()]
+
+
+def test_rows_of_one_method_are_told_apart_by_what_made_them(sets):
+    own = sets["herding"]
+    other = dataclasses.replace(own.made, config=own.made.config | {"networks": 7})
+    three = [own, dataclasses.replace(own, made=other, images=own.images / 2)]
+    three.append(dataclasses.replace(own, images=own.images / 4))
+    named = sheet.title(three, worth.of_sets(three, [])).partition(": ")[2].split(", ")
+    assert named == ["herding networks=4", "herding networks=7", "herding networks=4 (2)"]
+
+
+def test_what_a_run_has_not_finished_is_left_out(tmp_path, capsys):
+    real = datasets.load("digits").train
+    plans = [Plan.of("random", real.about, ipc=1, seed=seed) for seed in (3, 4)]
+    for plan in plans:
+        distill(plan, real, store=Store(tmp_path / "sets"))
+    files = sorted((tmp_path / "sets").glob("*.safetensors"))
+    files[0].unlink()
+    main(
+        ["--sets", *map(str, files[1:]), "--out", str(tmp_path / "s.png"), "--runs", str(tmp_path)]
+    )
+    assert "left out: 1 of the sets in pieces, with fewer classes" in capsys.readouterr().err
+    _, pieces = opened(files[1:])
+    assert [len(own.labels) for own in finished(pieces)[0]] == [10]
 
 
 def test_sets_that_share_no_sheet_are_refused(sets, tmp_path, fails):

@@ -11,6 +11,7 @@ from benchmarks.nas import facts, figures, rows
 from benchmarks.nas.importance import EXPLAINED
 from benchmarks.nas.page import pages
 from benchmarks.record import Record, read_one
+from benchmarks.report import cells
 from benchmarks.schema import Cost, Dataset, Hardware, Making, Provenance, SetUsed
 from distill.architectures.convnet import NORMS
 from distill.networks import parse
@@ -202,6 +203,14 @@ def test_the_published_figure_stands_beside_ours_with_its_scale(page):
     assert row(page.tables[0], "random ipc=50")["Spearman, all, reported"] == "0.70"
     assert "another scale" in page.note
     assert "Spearman, all, verdict" not in page.tables[0].frame
+
+
+def test_what_another_space_gives_fills_no_published_cell(published):
+    own = record("random", TRUTH, ipc=50)
+    whole = dataclasses.replace(own.protocol, space="paper", networks=720)
+    for protocol, offered in ((own.protocol, False), (whole, True)):
+        searched = dataclasses.replace(own, protocol=protocol)
+        assert bool(cells.offers([searched], pages([searched], published))) == offered
 
 
 def test_nothing_is_reported_for_another_dataset_or_number_of_images(published):

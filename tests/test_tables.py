@@ -6,6 +6,7 @@ import re
 import shutil
 
 import pytest
+import torch
 
 from benchmarks import figures, tables
 from benchmarks.contents import Contents
@@ -13,6 +14,7 @@ from benchmarks.record import RESULTS
 from benchmarks.tables import Tables
 from distill.runtime.flags import cli
 from distill.runtime.mistake import Mistake
+from distill.sets import export
 
 from records import classification_record, continual_record, cost_record
 
@@ -65,6 +67,20 @@ def test_all_is_fresh_once_it_is_made_and_making_it_again_changes_nothing(result
         and f"figures/{PAGE}.png" in made
         and len(made) == 7 + len(SHARED)
     )
+
+
+def test_a_gallery_that_was_brought_stands_on_the_page_and_is_left_alone(results, fails):
+    brought = results / "galleries" / "mine.png"
+    brought.parent.mkdir()
+    brought.write_bytes(export.png(torch.zeros(3, 4, 4), title="digits: dm"))
+    assert stale(results) == ["README.md"]
+    before = brought.read_bytes()
+    tables.main(Tables(results=results))
+    page = (results / "README.md").read_text()
+    assert "**digits: dm**\n\n![digits: dm](galleries/mine.png)" in page
+    assert brought.read_bytes() == before and stale(results) == []
+    brought.write_bytes(b"no picture")
+    assert "mine.png is no picture; remove it" in fails(tables.main, Tables(results=results))
 
 
 def test_the_same_records_make_the_same_files_elsewhere(whole, tmp_path):

@@ -57,18 +57,22 @@ def main(args: list[str]) -> None:
 
     from benchmarks.command import record_folders
     from benchmarks.gallery import sheet, worth
-    from benchmarks.gallery.opened import opened
+    from benchmarks.gallery.opened import finished, opened
     from benchmarks.record import read
     from distill.sets import export
 
     whole, pieces = opened(command.sets)
     if not whole and not pieces:
         raise Mistake("no given file is of a set; give the files of some")
+    pieces, left = finished(pieces)
+    if left:
+        print(f"left out: {left} of the sets in pieces, with fewer classes", file=sys.stderr)
     require_alike([*whole, *pieces])
     judged = worth.of_sets([*whole, *pieces], read(record_folders(command.runs)))
     shown = [*whole, *judged.firsts(pieces)]
     drawn = sheet.draw(shown, judged, each=command.each, most=command.classes)
-    write_atomically(command.out, export.png(drawn))
+    title = sheet.title(shown, judged)
+    write_atomically(command.out, export.png(drawn, title=title))
     print(command.out)
 
 

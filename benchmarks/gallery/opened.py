@@ -36,6 +36,13 @@ def opened(paths: Sequence[Path]) -> tuple[list[SyntheticSet], list[SyntheticSet
     return whole, [*{own.digest(): own for own in together}.values()]
 
 
+def finished(pieces: Sequence[SyntheticSet]) -> tuple[list[SyntheticSet], int]:
+    """Those with as many classes as any of them, and how many are left out: their run goes on."""
+    most = max((len(own.labels.unique()) for own in pieces), default=0)
+    done = [own for own in pieces if len(own.labels.unique()) == most]
+    return done, len(pieces) - len(done)
+
+
 def _of(piece: SyntheticSet) -> str:
     """Equal for the pieces of one set."""
     made = dataclasses.asdict(piece.made)

@@ -30,14 +30,12 @@ def draw(sets: Sequence[SyntheticSet], judged: Judged, *, each: int, most: int) 
     Args:
         each, most: images of a class, and classes, that are shown at most: the first ones.
     """
-    named = [judged.labels.get(own.digest(), own.made.method) for own in sets]
-    order = in_order(named)
-    rows = sorted(zip(named, sets, strict=True), key=lambda row: order.index(row[0]))
+    rows = _rows(sets, judged)
     shared = sorted(set.intersection(*(set(own.labels.tolist()) for own in sets)))[:most]
     held = max(int((own.labels == label).sum()) for own in sets for label in shared)
     columns, side = min(each, held), enlarged(sets[0].images.shape[-1])
     wide = max(columns * (side + GAP) - GAP, FEWEST)
-    heads = [LARGE.getlength(name) for name in named]
+    heads = [LARGE.getlength(name) for name, _ in rows]
     heads += [SMALL.getlength(judged.accuracy(own.digest())) for own in sets]
     left, top = EDGE + int(max(heads)) + 2 * APART, EDGE + LINE + APART // 2
     width = left + len(shared) * (wide + APART) - APART + EDGE
@@ -59,6 +57,28 @@ def draw(sets: Sequence[SyntheticSet], judged: Judged, *, each: int, most: int) 
     for number, line in enumerate(said):
         pen.text((EDGE, height - EDGE - (len(said) - number) * LINE), line, GREY, SMALL)
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1).float() / 255
+
+
+def title(sets: Sequence[SyntheticSet], judged: Judged) -> str:
+    """What is drawn, in a line: the dataset, the images a class, the rows."""
+    ipcs = " or ".join(map(str, sorted({own.made.ipc for own in sets})))
+    rows = ", ".join(name for name, _ in _rows(sets, judged))
+    return f"{sets[0].made.dataset['name']}, {ipcs} image{'s' * (ipcs != '1')} a class: {rows}"
+
+
+def _rows(sets: Sequence[SyntheticSet], judged: Judged) -> list[tuple[str, SyntheticSet]]:
+    """Each set and its name: its record's, else its method's, with what tells it from others."""
+    named = [judged.labels.get(own.digest(), own.made.method) for own in sets]
+    rows: list[tuple[str, SyntheticSet]] = []
+    for name, own in zip(named, sets, strict=True):
+        alike = [s.made.config for s, other in zip(sets, named, strict=True) if other == name]
+        settings = own.made.config.items()
+        told = [f"{key}={v}" for key, v in settings if any(c.get(key) != v for c in alike)]
+        full = " ".join([name, *told])
+        count = sum(other.partition(" (")[0] == full for other, _ in rows)
+        rows.append((f"{full} ({count + 1})" if count else full, own))
+    order = in_order(name for name, _ in rows)
+    return sorted(rows, key=lambda row: order.index(row[0]))
 
 
 def _said(judged: Judged, columns: int, held: int, width: int) -> list[str]:

@@ -46,7 +46,7 @@ def main(command: Report) -> None:
     from benchmarks.report import html
 
     def image(name: str) -> bytes:
-        path = command.results / "figures" / name
+        path = command.results / name
         if not path.is_file():
             raise Mistake(f"{path} is missing; run python -m benchmarks.tables first")
         return path.read_bytes()

@@ -99,19 +99,20 @@ def _offers(record: Record, pages: Mapping[str, Page]) -> Iterator[Ours]:
 
 
 def _ranked(record: Record, pages: Mapping[str, Page]) -> Iterator[Ours]:
-    """Of a proxy, as the page of its ranking has it."""
+    """Of a proxy in the published space, as the page of its ranking has it."""
     p, making = record.protocol, record.cell.making
     cell = (record, record.cell.proxy, making and making.ipc)
+    if (p.space, p.networks) != ("paper", 720) or p.trials:
+        return
     for page in pages.values():
         keys = page.tables[0].keys if page.tables else ()
-        if record.key not in keys or p.trials:
+        if record.key not in keys:
             continue
         row = page.frame.iloc[list(keys).index(record.key)]
         for metric, column in RANKED.items():
             if column in row and pd.notna(row[column]):
                 verdict = row.get(f"{column}, verdict") or None
-                scale = (p.space, p.networks) == ("paper", 720)
-                yield Ours(*cell, row[column], {"metric": metric}, scale, verdict)
+                yield Ours(*cell, row[column], {"metric": metric}, True, verdict)
 
 
 def ours(row: Reported, known: Sequence[Ours]) -> Ours | None:

@@ -14,7 +14,7 @@ from benchmarks.page import Table
 
 
 class Figure(NamedTuple):
-    """A figure: its file's name in results/figures, and what it shows."""
+    """A figure: its file in the results folder, and what it shows."""
 
     file: str
     title: str

@@ -26,7 +26,7 @@ def text(document: Document, image: Callable[[str], bytes]) -> str:
     """The whole file.
 
     Args:
-        image: the PNG of a figure, by the name of its file.
+        image: the PNG of a figure, by its file in the results folder.
     """
     shown: set[str] = set()
 

@@ -32,12 +32,16 @@ LINKED = r"cost-(scaling|step|training)-.*"
 
 
 def document(
-    records: Sequence[Record], pages: Mapping[str, Page], published: Sequence[Reported]
+    records: Sequence[Record],
+    pages: Mapping[str, Page],
+    published: Sequence[Reported],
+    galleries: Sequence[Figure] = (),
 ) -> Document:
     """The page.
 
     Args:
         pages: of `contents.pages`, by name. published: of `reported.read`.
+        galleries: of `python -m benchmarks.gallery`, as they were brought.
     """
     known, where = compared.comparisons(records, pages), compared.where(pages)
     figures = [row for row in published if row.by == "authors"]
@@ -49,6 +53,7 @@ def document(
         Section("How to read this page", "reading", _reading(records)),
         Section("Methods, datasets, images a class", "methods", _methods(records, pages, known)),
         *_topics(pages),
+        *_pictures(galleries),
         Section("Negative results", "negative", _negative(known)),
         Section("Published figures", "published", reported),
     ]
@@ -247,10 +252,17 @@ def _topics(pages: Mapping[str, Page]) -> list[Section]:
     return [Section(*topic, blocks) for topic, blocks in below.items() if blocks]
 
 
+def _pictures(galleries: Sequence[Figure]) -> list[Section]:
+    """One section; none without galleries."""
+    said = "By `python -m benchmarks.gallery`; the accuracy beside a row is that of its very set."
+    blocks = [block for own in galleries for block in (f"**{own.title}**", own)]
+    return [Section("What the sets look like", "pictures", [said, *blocks])] if blocks else []
+
+
 def _whole(name: str, page: Page) -> Section:
     figures = [_figure(name, page, end) for end in page.drawings]
     return Section(page.title, name, [*page.tables, *figures, page.note], page.commands)
 
 
 def _figure(name: str, page: Page, end: str) -> Figure:
-    return Figure(f"{name}{end}.png", page.drawings[end].title)
+    return Figure(f"figures/{name}{end}.png", page.drawings[end].title)

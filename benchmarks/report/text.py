@@ -41,7 +41,7 @@ def _block(block: Block) -> str:
     if isinstance(block, Table):
         return in_words([block]) if len(block.frame) else ""
     if isinstance(block, Figure):
-        return f"![{block.title}](figures/{block.file})\n"
+        return f"![{block.title}]({block.file})\n"
     if isinstance(block, Section):
         return f"{link(block.name, block.title)}\n"
     return _points(block) if isinstance(block, list) else f"{block}\n"

@@ -136,12 +136,13 @@ def _alike(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
 
 
-def png(image: Tensor, *, mark: str | None = None) -> bytes:
-    """float [C, H, W] in pixel units to the bytes of a PNG file, which says `mark`."""
+def png(image: Tensor, *, mark: str | None = None, title: str | None = None) -> bytes:
+    """float [C, H, W] in pixel units to the bytes of a PNG file, which says both."""
     pixels = image.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu()
     text = PngImagePlugin.PngInfo()
-    if mark is not None:
-        text.add_text("Software", mark)
+    for name, said in (("Software", mark), ("Title", title)):
+        if said is not None:
+            text.add_text(name, said)
     buffer = io.BytesIO()
     Image.fromarray(pixels.squeeze(2).numpy()).save(buffer, "PNG", pnginfo=text)
     return buffer.getvalue()
