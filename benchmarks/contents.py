@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks import figures, reported
-from benchmarks.page import Drawing, Page, in_words
+from benchmarks.page import Drawing, Page, csv, in_words
 from benchmarks.record import Record, read
 from benchmarks.report import sections, text
 from benchmarks.report.document import Figure
@@ -73,7 +73,7 @@ class Contents:
                 raise Mistake(f"a record asks for a page {name!r}, which is no name; remove it")
         for name, page in self.named.items():
             self.texts[results / "tables" / f"{name}.md"] = page.text
-            self.texts[results / "tables" / f"{name}.csv"] = page.frame.to_csv(index=False)
+            self.texts[results / "tables" / f"{name}.csv"] = csv(page.frame)
             for end, drawing in page.drawings.items():
                 self.drawings[results / "figures" / f"{name}{end}.png"] = drawing
         texts = (results.parent / "README.md", *sorted(results.parent.glob("docs/*.md")))

@@ -13,7 +13,7 @@ import pandas as pd
 import seaborn as sns
 
 from benchmarks.order import in_order
-from benchmarks.page import Drawing
+from benchmarks.page import Drawing, csv
 from distill.runtime import identity
 
 BOUNDS = {"naive": ":", "joint": "--"}
@@ -101,5 +101,5 @@ def draw(drawing: Drawing) -> bytes:
 
 def digest(drawing: Drawing) -> str:
     """Of what a figure shows."""
-    shown = f"{drawing.draw.__name__} {drawing.title}\n{drawing.frame.to_csv(index=False)}"
+    shown = f"{drawing.draw.__name__} {drawing.title}\n{csv(drawing.frame)}"
     return identity.digest(shown.encode())

@@ -98,6 +98,12 @@ def markdown(frame: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
+def csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV, alike on every machine: how sums round beyond nine decimals differs."""
+    shown = frame.map(lambda value: round(value, 9) + 0.0 if isinstance(value, float) else value)
+    return shown.to_csv(index=False)
+
+
 def _cell(value: object) -> str:
     if pd.isna(value):
         return "–"

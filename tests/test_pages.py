@@ -5,6 +5,7 @@ import math
 import re
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 
 from benchmarks import evidence, figures, reported
@@ -15,7 +16,7 @@ from benchmarks.continual.page import pages as continual_pages
 from benchmarks.continual.rows import n_of_all
 from benchmarks.evidence import Run
 from benchmarks.order import in_order
-from benchmarks.page import labels, made_with, markdown
+from benchmarks.page import csv, labels, made_with, markdown
 from benchmarks.record import RESULTS
 from distill.training.recipes import Recipe
 
@@ -554,3 +555,10 @@ def test_networks_that_judge_are_told_from_those_of_the_method():
     records = [classification_record(accuracies=((31.0,) * n,) * 3) for n in (2, 5)]
     named = labels([*records, few])
     assert sorted(named.values()) == ["datadam --networks=2", "datadam --networks=5", few.label]
+
+
+def test_what_rounds_otherwise_on_another_machine_is_the_same():
+    frame = pd.DataFrame({"n": [1, 2], "share": [0.1 + 0.2, -1e-17], "of": [None, 2 / 3]})
+    elsewhere = pd.DataFrame({"n": [1, 2], "share": [0.3, 1e-17], "of": [None, 1 - 1 / 3]})
+    assert csv(frame) == csv(elsewhere) == "n,share,of\n1,0.3,\n2,0.0,0.666666667\n"
+    assert csv(frame) != csv(elsewhere.assign(share=[0.3, 1e-8]))
