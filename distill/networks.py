@@ -11,6 +11,7 @@ One file of `distill/architectures/` is one family, e.g. `resnet.py` is all of `
     FIRSTS: what its names begin with up to the first dash, if that is not the family's own name.
 """
 
+import functools
 import importlib
 import math
 import re
@@ -72,8 +73,11 @@ NORMAL = 0.02
 """Standard deviation of the weights of `normal`."""
 
 
+@functools.cache
 def parse(name: str) -> Spec:
     """The specification of a network; the family is the letters that its name begins with.
+
+    What a name means is kept, since looking for its family reads a folder.
 
     Raises:
         Mistake: no such family, or the family knows no such network.
