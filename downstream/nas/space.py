@@ -78,7 +78,7 @@ def axes(space: str) -> dict[str, tuple]:
         Mistake: no such space.
     """
     if space not in WIDTHS:
-        raise unknown("space", space, WIDTHS)
+        raise unknown("space", space, [*WIDTHS, "the path of a Python file (FILE.py)"])
     return {
         "depth": (1, 2, 3, 4),
         "width": WIDTHS[space],
