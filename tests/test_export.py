@@ -144,6 +144,18 @@ def test_a_folder_that_cannot_take_an_export_is_refused_before_the_work(
     assert "name a folder that is empty or not there yet" in fails(command.main, args)
 
 
+@pytest.mark.parametrize(("to", "holds"), [("", "test"), ("train", "cat"), ("train/cat", "0.png")])
+def test_export_writes_nothing_into_a_folder_of_photos(to, holds, digits, make, fails, tmp_path):
+    make("random", digits.train, 1).save(tmp_path / "set.safetensors")
+    pets = write_tree(tmp_path / "pets")
+    before = sorted(pets.rglob("*"))
+    for kind in ([], ["--kind", "pictures"]):
+        args = ["export", str(tmp_path / "set.safetensors"), "--to", str(pets / to), *kind]
+        says = f"{pets / to} holds {holds}, which is of no earlier export; name a folder that is"
+        assert says in fails(command.main, args)
+    assert sorted(pets.rglob("*")) == before
+
+
 def test_what_is_hidden_does_not_matter(small, tmp_path):
     (tmp_path / ".DS_Store").write_text("")
     small.export(tmp_path)

@@ -437,7 +437,8 @@ def test_what_says_that_it_is_in_pixel_units_is_not_measured(digits, make, fails
 
 def test_export_does_not_wait_for_a_pipe(digits, make, fails, tmp_path):
     make("random", digits.train, 1).save(tmp_path / "set.safetensors")
-    pipe = tmp_path / "set.pt"
+    (tmp_path / "out").mkdir()
+    pipe = tmp_path / "out" / "set.pt"
     os.mkfifo(pipe)
 
     def write():
@@ -445,7 +446,8 @@ def test_export_does_not_wait_for_a_pipe(digits, make, fails, tmp_path):
             pipe.write_bytes(MARK.encode())
 
     threading.Thread(target=write, daemon=True).start()
-    args = ["export", str(tmp_path / "set.safetensors"), "--to", str(tmp_path), "--kind", "pt"]
+    out = str(tmp_path / "out")
+    args = ["export", str(tmp_path / "set.safetensors"), "--to", out, "--kind", "pt"]
     assert "of no earlier export" in fails(command.main, args)
     os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))  # so that the thread ends
 
@@ -453,11 +455,12 @@ def test_export_does_not_wait_for_a_pipe(digits, make, fails, tmp_path):
 def test_of_a_set_with_formation_others_get_what_a_network_is_shown(digits, make, tmp_path):
     small = make("datadam", digits.train, 1, formation=2)
     small.save(tmp_path / "set.safetensors")
-    args = ["export", str(tmp_path / "set.safetensors"), "--to", str(tmp_path), "--kind", "pt"]
+    out = tmp_path / "out"
+    args = ["export", str(tmp_path / "set.safetensors"), "--to", str(out), "--kind", "pt"]
     command.main(args)
-    images, labels = torch.load(tmp_path / "set.pt", weights_only=True)["data"][0]
+    images, labels = torch.load(out / "set.pt", weights_only=True)["data"][0]
     assert torch.equal(images, small.decoded()[0]) and len(labels) == 40
-    assert not (tmp_path / "pictures").exists()
+    assert not (out / "pictures").exists()
 
 
 @pytest.mark.parametrize("name", ["set.pt", "sheet.png", "pictures/notes.txt"])

@@ -33,8 +33,8 @@ class Export:
     set: tyro.conf.Positional[Path]
     """The set's file, of python -m distill or python -m distill import."""
     to: Path
-    """A folder, for pictures/<class>/<number>.png, set.pt, set.parquet and sheet.png. What no
-    earlier export wrote there is never replaced."""
+    """A folder for pictures/<class>/<number>.png, set.pt, set.parquet and sheet.png: empty, not
+    there yet, or of an earlier export, whose files are replaced."""
     kind: str | None = None
     """Some of pictures,pt,parquet,sheet with commas between; all if not given. In pictures and
     parquet pixels have 8 bits, and what lies beyond 0..1 is lost. parquet needs pyarrow."""
@@ -45,17 +45,11 @@ def main(args: list[str]) -> None:
     command = cli(Export, args, prog=PROG)
     kinds = asked(command.kind)
 
-    from distill.runtime.files import require_writable, write_atomically
-    from distill.sets import export
+    from distill.runtime.files import write_atomically
     from distill.synthetic import SyntheticSet
 
     small = SyntheticSet.load(command.set)
-    require_writable(command.to)
-    for kind in kinds:
-        if kind in FILES:
-            export.require_ours(command.to / FILES[kind])
-        else:
-            export.require_room(command.to / PICTURES)
+    require_free(command.to)
     if PICTURES in kinds:
         small.export(command.to / PICTURES)
         print(f"{command.to / PICTURES}/<class>/<number>.png")
@@ -89,6 +83,29 @@ def asked(kind: str | None) -> list[str]:
 
 
 def torch_file(small: "SyntheticSet") -> bytes:
+def require_free(folder: Path) -> None:
+    """Check that a folder is empty, not there yet, or holds an earlier export alone.
+
+    Raises:
+        Mistake: it holds something else, or cannot be made or written to.
+    """
+    from distill.runtime.files import require_writable
+    from distill.sets import export
+
+    require_writable(folder)
+    held = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    for name in held:
+        if name in FILES.values():
+            export.require_ours(folder / name)
+        elif name != PICTURES:
+            raise Mistake(
+                f"{folder} holds {name}, which is of no earlier export; name a folder that is "
+                "empty or not there yet"
+            )
+    if PICTURES in held:
+        export.require_room(folder / PICTURES)
+
+
     """`{'data': [[images, labels]], ...}` as DC and its followers save sets: plain tensors.
 
     Images are float32 [M, C, H, W] in pixel units and not clipped, labels int64 [M].
