@@ -235,9 +235,11 @@ def shares(measure: Callable[[np.ndarray], np.ndarray], count: int) -> list[Esti
     """As `over_networks`, of several shares that cannot be below 0: from counts [R, n] to [R, A].
 
     A network drawn twice makes what is chance look like more, so that resamples lie too high: they
-    are moved by as much as their mean lies above the value.
+    are moved by as much as their mean lies above the value. NaN where the shares are not defined.
     """
     value, *resampled = measure(np.vstack([np.ones(count), _counts(count)]))
+    if count < 2 or np.isnan(value).all():
+        return [Estimate(*[math.nan] * 4, 1, 1, count, count) for _ in value]
     low, high = np.nanpercentile(resampled, PERCENTILES, axis=0)
     above = np.nanmean(resampled, axis=0) - value
     ends = zip(value, np.maximum(low - above, 0), np.maximum(high - above, 0), strict=True)

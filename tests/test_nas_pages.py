@@ -1,15 +1,18 @@
 """What results/ shows of architecture search: pages, and the data that the figures show."""
 
 import dataclasses
+import math
+import types
 
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.collections import PathCollection
 
 from benchmarks import evidence, reported
-from benchmarks.nas import facts, figures, rows
+from benchmarks.nas import facts, figures, rows, truth
 from benchmarks.nas.importance import EXPLAINED
 from benchmarks.nas.page import pages
+from benchmarks.nas.truth import made_as
 from benchmarks.record import Record, read_one
 from benchmarks.report import cells
 from benchmarks.schema import Cost, Dataset, Hardware, Making, Provenance, SetUsed
@@ -364,3 +367,62 @@ def test_the_truth_alone_has_tables_of_the_axes_and_no_figure(published):
     (page,) = pages(RECORDS[:1], published).values()
     assert "How much each axis decides (%, of the ranks):" in [t.caption for t in page.tables]
     assert not page.drawings
+
+
+def drawn(own, end):
+    """The only page of records, and its figure of that name."""
+    (page,) = pages(own, []).values()
+    drawing = page.drawings[end]
+    return page, drawing.draw(drawing.frame)
+
+
+def places(axis):
+    return [label.get_text() for label in axis.get_yticklabels()]
+
+
+def test_a_proxy_that_ties_among_the_best_keeps_its_row_there_empty():
+    own = [record("random", TRUTH), record("datadam", TRUTH[:32] + [99.0] * 8)]
+    _, figure = drawn(own, "-correlation")
+    assert places(figure.axes[0]) == ["random ipc=50", "datadam ipc=50"]
+    for axis, empty in zip(figure.axes, ([False, False], [False, True]), strict=True):
+        points = [bar.lines[0].get_xdata()[0] for bar in axis.containers]
+        assert [math.isnan(point) for point in points] == empty
+
+
+def test_a_value_beyond_its_interval_is_drawn():
+    own = [record("synflow", [9.0] + [None] * 39)]
+    page, figure = drawn(own, "-correlation")
+    shown = page.frame.iloc[0]
+    assert shown["Spearman, all"] > shown["Spearman, all high"]
+    point, _, (bar,) = figure.axes[0].containers[0].lines
+    assert bar.get_segments()[0][1, 0] == point.get_xdata()[0]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scores", [[5.0] * 40, [9.0] + [None] * 39, [None] * 40])
+def test_a_proxy_without_a_ranking_has_no_shares_and_no_place_in_their_figure(scores):
+    own = [record("whole", TRUTH), record("random", TRUTH), record("datadam", scores)]
+    page, figure = drawn(own, "-importance")
+    assert places(figure.axes[0]) == ["random ipc=50"]
+    assert list(row(page.tables[-1], "datadam ipc=50")) == ["–"] * 3
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_truth_that_ranks_nothing_has_no_line_and_nothing_is_lost():
+    own = [record("whole", [5.0] * 40), record("random", TRUTH)]
+    own = [
+        dataclasses.replace(r, results=dataclasses.replace(r.results, truth=[5.0] * 40))
+        for r in own
+    ]
+    page, figure = drawn(own, "-importance")
+    assert set(page.drawings["-importance"].frame["measure"]) == {EXPLAINED}
+    assert places(figure.axes[0]) == ["random ipc=50"] and not figure.legends
+
+
+def test_a_failed_trial_on_the_whole_dataset_is_known_of_a_given_record_alone(tmp_path):
+    own = record("whole", [1.5, None, *TRUTH[2:]])
+    path = own.write(tmp_path / "records")
+    trials = types.SimpleNamespace(identity=lambda: made_as(own))
+    found = truth.known(trials, None, [tmp_path / "records"])
+    assert found[NAMES[0]] == 1.5 and NAMES[1] not in found and len(found) == 39
+    assert truth.known(trials, path, [])[NAMES[1]] is None

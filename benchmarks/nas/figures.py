@@ -1,5 +1,7 @@
 """Figures of architecture search."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -13,6 +15,8 @@ from distill.architectures.convnet import NORMS, POOLINGS
 def correlation(frame: pd.DataFrame) -> plt.Figure:
     """Spearman's correlation by proxy, with intervals; a cross where a value is published.
 
+    A proxy that has none over a share keeps its row there, empty.
+
     Args:
         frame: a row a proxy and share of the networks: proxy, networks, value, low, high, reported.
     """
@@ -23,9 +27,9 @@ def correlation(frame: pd.DataFrame) -> plt.Figure:
         1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained"
     )
     for axis, share in zip(axes[0], panels, strict=True):
-        part = frame[frame["networks"] == share].set_index("proxy").loc[labels].reset_index()
+        part = frame[frame["networks"] == share].set_index("proxy").reindex(labels).reset_index()
         for row in part.itertuples():
-            span = [[row.value - row.low], [row.high - row.value]]
+            span = _span(row)
             style = {"fmt": "o", "color": colours[row.proxy], "capsize": 4, "label": row.proxy}
             axis.errorbar([row.value], [row.proxy], xerr=span, **style)
         known = part.dropna(subset="reported")
@@ -102,7 +106,7 @@ def importance(frame: pd.DataFrame) -> plt.Figure:
     Below it, where a proxy loses its correlation.
 
     Args:
-        frame: of `benchmarks.nas.importance.frame`.
+        frame: of `benchmarks.nas.importance.known`.
     """
     shown = list(frame["axis"].unique())[:SHOWN]
     measures, proxies = list(frame["measure"].unique()), in_order(frame["proxy"][~frame["truth"]])
@@ -116,20 +120,25 @@ def importance(frame: pd.DataFrame) -> plt.Figure:
         for axis, panel in zip(shown, row, strict=True):
             part = frame[(frame["measure"] == measure) & (frame["axis"] == axis)]
             for own in part[~part["truth"]].itertuples():
-                span = [[max(0, own.value - own.low)], [max(0, own.high - own.value)]]
                 style = {"fmt": "o", "color": colours[own.proxy], "capsize": 3, "markersize": 5}
-                panel.errorbar([own.value], [own.proxy], xerr=span, **style)
+                panel.errorbar([own.value], [own.proxy], xerr=_span(own), **style)
             for own in part[part["truth"]].itertuples():
                 panel.axvline(own.value, color="black", linewidth=1.2)
                 panel.axvspan(own.low, own.high, color="black", alpha=0.15, linewidth=0)
             panel.locator_params(axis="x", nbins=4)
             panel.margins(y=0.08)
-        most = frame["high"][frame["measure"] == measure].max()
+        most = frame["high"][frame["measure"] == measure].max() or 1.0
         row[0].set_xlim(-0.04 * most, 1.04 * most)
         row[len(shown) // 2].set_xlabel(measure)
     for axis, panel in zip(shown, panels[0], strict=True):
         panel.set_title(axis)
     panels[0][0].invert_yaxis()
-    line = plt.Line2D([], [], color="black")
-    figure.legend([line], ["the whole dataset"], loc="outside lower left", fontsize=9)
+    if frame["truth"].any():
+        line = plt.Line2D([], [], color="black")
+        figure.legend([line], ["the whole dataset"], loc="outside lower left", fontsize=9)
     return figure
+
+
+def _span(row: Any) -> list[list[float]]:
+    """How far an interval reaches below and above a value, which can lie beyond an end of it."""
+    return [[max(row.value - row.low, 0)], [max(row.high - row.value, 0)]]

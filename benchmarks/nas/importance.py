@@ -101,6 +101,16 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(points, columns=columns)
 
 
+def known(points: pd.DataFrame) -> pd.DataFrame:
+    """What a figure can show: without undefined shares; nothing where no proxy has a share.
+
+    Args:
+        points: of `frame`.
+    """
+    defined = points.dropna(subset="value")
+    return defined[:0] if defined["truth"].all() else defined
+
+
 def _percent(estimate: Estimate) -> tuple[float, float, float]:
     return 100 * estimate.mean, 100 * estimate.low, 100 * estimate.high
 

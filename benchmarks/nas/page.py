@@ -140,7 +140,7 @@ def _drawings(
         "-correlation": (figures.correlation, correlation_frame(rows)),
         "-scatter": (figures.scatter, scatter_frame(compared, decided["axis"].unique())),
         "-growth": (figures.growth, growth_frame(compared)),
-        "-importance": (figures.importance, decided if compared else decided[:0]),
+        "-importance": (figures.importance, importance.known(decided)),
     }
     return {end: Drawing(draw, frame, title) for end, (draw, frame) in frames.items() if len(frame)}
 
