@@ -45,7 +45,7 @@ def load(command: Any, flags: Sequence[str] = ()) -> tuple["Data", "Compute"]:
     """
     from benchmarks.record import read
     from distill import datasets
-    from distill.plan import require_ipc
+    from distill.checks import require_ipc
     from distill.runtime.compute import Compute
     from distill.runtime.files import require_writable
 

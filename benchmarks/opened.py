@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from benchmarks import command as shared
 from distill import choices
 from distill.methods import SET as NAME
-from distill.runtime import ranks, registry
+from distill.runtime import ranks
 from distill.runtime.flags import HELP, cli
 from distill.runtime.mistake import Mistake
 
@@ -32,10 +32,15 @@ may have seen later classes; what making them took is not known here.
 
 
 def is_set(value: str | None) -> bool:
-    """Whether a file is meant, not a method."""
-    if value is None or value in registry.names("distill.methods"):
+    """Whether a file is meant: not a method, nor another name that the commands know."""
+    if value is None or value.endswith(choices.ENDING):
+        return value is not None
+    if not os.path.isfile(value):
         return False
-    return value.endswith(choices.ENDING) or os.path.isfile(value)
+    from downstream.continual import reference
+    from downstream.nas import proxy
+
+    return value not in (*reference.NAMES, *proxy.names())
 
 
 def opened(command: T, flags: list[str], args: Sequence[str], *, prog: str) -> tuple[T, list[str]]:

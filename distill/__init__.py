@@ -14,18 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
+
     from distill.images import Data, ImageSet
     from distill.synthetic import SyntheticSet
 
 __all__ = ["distill", "load_dataset", "open_set"]
 
 
-def load_dataset(name: str, *, root: str | Path = "data", size: int | None = None) -> "Data":
+def load_dataset(
+    name: str, *, root: str | Path = "data", size: int | None = None, judged: bool = True
+) -> "Data":
     """The training and test images of one of `distill/datasets`.
 
     Args:
         root: folder of the images; downloads go there.
         size: in pixels, for datasets of your own pictures.
+        judged: whether test images are needed; if not, a folder may have none.
 
     Returns:
         (train, test), two `distill.images.ImageSet`.
@@ -35,7 +40,7 @@ def load_dataset(name: str, *, root: str | Path = "data", size: int | None = Non
     """
     from distill import datasets
 
-    return datasets.load(name, root=Path(root), size=size)
+    return datasets.load(name, root=Path(root), size=size, judged=judged)
 
 
 def distill(
@@ -45,12 +50,14 @@ def distill(
     ipc: int,
     preset: str = "laptop",
     seed: int = 0,
-    device: str = "auto",
+    device: "str | torch.device" = "auto",
     precision: str = "auto",
     store: str | Path | None = None,
     **changes: Any,
 ) -> "SyntheticSet":
     """Make a set of `ipc` images for every class in `real` by one of `distill/methods`.
+
+    torch has as many threads afterwards as before; on a GPU float32 stays float32, and not TF32.
 
     Args:
         preset: of the method's configuration; `changes` are made to it, such as `power=1`.
@@ -60,16 +67,26 @@ def distill(
     Raises:
         ValueError: for every way in which this cannot be done, in one line.
     """
+    import torch
+
     from distill import plan
+    from distill.images import ImageSet
     from distill.runtime.compute import Compute
+    from distill.runtime.mistake import Mistake
     from distill.runtime.store import Store
 
-    return plan.distill(
-        plan.Plan.of(method, real.about, ipc=ipc, preset=preset, seed=seed, **changes),
-        real,
-        compute=Compute.of(device, real.shape, precision=precision),
-        store=None if store is None else Store(Path(store)),
-    )
+    if not isinstance(real, ImageSet):
+        raise Mistake(f"{method} takes images such as data.train, not a {type(real).__name__}")
+    threads = torch.get_num_threads()
+    try:
+        return plan.distill(
+            plan.Plan.of(method, real.about, ipc=ipc, preset=preset, seed=seed, **changes),
+            real,
+            compute=Compute.of(str(device), real.shape, precision=precision),
+            store=None if store is None else Store(Path(store)),
+        )
+    finally:
+        torch.set_num_threads(threads)
 
 
 def open_set(path: str | os.PathLike) -> "SyntheticSet":

@@ -10,6 +10,7 @@ if __name__ == "__main__":  # so that a signal meanwhile gets one line too
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import sys
 from pathlib import Path
@@ -83,13 +84,15 @@ def main(args: list[str]) -> None:
     command, flags = parse(Distill, args, prog=PROG)
     ready = prepare(command, flags)
 
+    from distill.runtime.store import Store
     from distill.runtime.workers import Workers
-    from distill.sets import beforehand, finished
-    from distill.sets.parts import beside
+    from distill.sets import beforehand, finished, parts
 
     plan, source, small, progress = ready.asked.plan, ready.source, ready.small, ranks.progress()
+    kept = Store(parts.name(command.out))
+    own = functools.partial(parts.files_of, plan, source.real, source.compute, kept)
     with (
-        beside(command.out) if ranks.leading() else contextlib.nullcontext(),
+        parts.beside(command.out, own) if ranks.leading() else contextlib.nullcontext(),
         Workers(
             source,
             shape=source.real.shape,
@@ -130,24 +133,21 @@ def prepare(command: Distill, flags: list[str]) -> Ready:
         Mistake: for every way in which the command cannot be carried out.
     """
     from distill import datasets, formation
-    from distill.images import whitened
-    from distill.plan import Plan, require_ipc
+    from distill.checks import require_ipc
+    from distill.plan import Plan
     from distill.runtime import cores, origin, registry
     from distill.runtime.compute import Compute
     from distill.sets import disk, finished
     from distill.sets.beforehand import Source
     from distill.sets.parts import name
+    from distill.whitening import whitened
 
     origin.ours()  # the code that runs, whatever is edited while data are loaded
     module, say = registry.load("distill.methods", command.method), ranks.progress().say
     about = datasets.about(command.dataset, size=command.image_size)
     preset = module.preset(about, command.ipc, command.preset)
-    plan = Plan(
-        command.method,
-        configure(preset, flags, prog=PROG, command=Distill),
-        command.ipc,
-        command.seed,
-    )
+    config = configure(preset, flags, prog=PROG, command=Distill)
+    plan = Plan(command.method, config, command.ipc, command.seed)
     formation.require(plan.config.formation, about.shape)
     compute = Compute.of(
         command.device,

@@ -150,8 +150,11 @@ def _affine(x: Tensor, xx: Tensor, xy: Tensor, yx: Tensor, yy: Tensor) -> Tensor
     zero = torch.zeros_like(xx)
     matrix = torch.stack((xx, xy, zero, yx, yy, zero), 1).view(-1, 2, 3)
     grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
-    if x.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
-        return _sampled(x, grid)  # there grid_sample's way back is not deterministic
+    kind = x.device.type
+    if kind not in ("cpu", "cuda") or (
+        kind == "cuda" and torch.are_deterministic_algorithms_enabled()
+    ):
+        return _sampled(x, grid)  # there grid_sample has no way back, or none that is deterministic
     return F.grid_sample(x, grid, align_corners=False)
 
 

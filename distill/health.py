@@ -9,7 +9,7 @@ from distill.objectives.attention import uniformity
 CHECKS = 20
 """How many times a run is looked at."""
 CONSTANT = 0.05
-"""An image whose deviation fell below this fraction of the first images' counts as constant."""
+"""An image whose deviation fell below this fraction of real images' counts as constant."""
 UNIFORM = 0.995
 """Attention nearer to the constant map than this (cosine) looks everywhere alike."""
 STALLED = 0.002
@@ -19,13 +19,18 @@ STALLED = 0.002
 class Health:
     """Collapsed images, uniform attention, and a loss that stopped falling early."""
 
-    def __init__(self, steps: int, *, window: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, steps: int, *, window: int, deviation: float, say: Callable[[str], None]
+    ) -> None:
         """For a run of `steps`; losses are compared over multiples of `window` steps, since each
         bought network has a loss level of its own; `say` is told each sign once.
+
+        Args:
+            deviation: of the pixels of a real image, as a network sees it.
         """
         self.steps, self.say = steps, say
         self.every = max(window, steps // CHECKS // window * window)
-        self.first_deviation: float | None = None
+        self.deviation = deviation
         self.losses: list[float] = []
         self.means: list[float] = []
         self.said: set[str] = set()
@@ -38,8 +43,6 @@ class Health:
             images: [..., C, H, W], as they are after it.
             maps: attention maps of the synthetic images, [B, D] each, by name.
         """
-        if self.first_deviation is None:
-            self.first_deviation = float(images.std((-3, -2, -1)).median())
         self.losses.append(loss)
         if (step + 1) % self.every:
             return
@@ -50,7 +53,7 @@ class Health:
 
     def _constant(self, step: int, images: Tensor) -> None:
         deviation = images.std((-3, -2, -1))
-        flat = int((deviation < CONSTANT * self.first_deviation).sum())
+        flat = int((deviation < CONSTANT * self.deviation).sum())
         if flat:
             self._tell(
                 "constant",

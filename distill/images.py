@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from distill.augment import OPERATIONS
+from distill.checks import require_fitting, require_sound
 from distill.runtime.digests import Digests, digest
 from distill.runtime.mistake import Mistake
 
@@ -152,13 +153,16 @@ class ImageSet:
         if self.positions is None:
             object.__setattr__(self, "positions", torch.arange(len(self.images)))
         assert len(self.positions) == len(self.images)
-        assert self.images.dtype == torch.uint8 and self.images.ndim == 4
-        assert self.labels.dtype == torch.int64 and len(self.labels) == len(self.images)
-        assert bool((self.labels.diff() >= 0).all()), "images must be sorted by class"
+        require_sound(self.images, self.labels, self.about)
 
     @classmethod
     def sorted(cls, about: About, images: Tensor, labels: Tensor) -> "ImageSet":
-        """From images in any order; within a class they keep theirs."""
+        """From images in any order; within a class they keep theirs.
+
+        Raises:
+            Mistake: they have another shape than the dataset, or there is not one label an image.
+        """
+        require_fitting(images, labels, about)
         order = labels.long().argsort(stable=True)
         return cls(about, images[order], labels.long()[order], about.normalisation, order)
 
@@ -272,28 +276,3 @@ class Data(NamedTuple):
     def digest(self) -> str:
         """sha256 over all images and labels: 12 hexadecimal digits."""
         return digest(*self.train.contents(), *self.test.contents())[:12]
-
-
-def whitened(data: Data, epsilon: float = 0.1) -> Data:
-    """`data` with ZCA whitening fitted on its standardised training images.
-
-    Takes about half a minute for CIFAR-10 on two cores. epsilon 0.1 is the field's value.
-    """
-    normalisation = dataclasses.replace(data.train.normalisation, whitening=None)
-    count = len(data.train)
-    chunks = torch.arange(count).split(2000)
-    centre = sum(normalisation(data.train.images[c]).flatten(1).sum(0) for c in chunks) / count
-    covariance = torch.zeros(len(centre), len(centre))
-    for c in chunks:
-        x = normalisation(data.train.images[c]).flatten(1) - centre
-        covariance.addmm_(x.T, x)
-    values, vectors = torch.linalg.eigh(covariance.double() / (count - 1))
-    scale = (values.clamp(min=0) + epsilon).sqrt()
-    white = (vectors / scale) @ vectors.T
-    colour = (vectors * scale) @ vectors.T
-    fitted = dataclasses.replace(
-        normalisation,
-        source=f"{normalisation.source}, ZCA on {data.train.name} train {data.train.digest()}",
-        whitening=Whitening(centre, white.float(), colour.float(), epsilon),
-    )
-    return data.normalised_by(fitted)

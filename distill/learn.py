@@ -153,7 +153,8 @@ def learn(
         state = State(0, first, torch.zeros_like(first), torch.zeros_like(first))
     learned = _Learned(state, config, device)
     objective.prepare(progress)
-    health = Health(config.iterations, window=objective.window, say=progress.say)
+    given = {"window": objective.window, "deviation": _deviation(real), "say": progress.say}
+    health = Health(config.iterations, **given)
     progress.start("steps", config.iterations, done=state.step)
     done = state.step
     try:
@@ -176,6 +177,12 @@ def learn(
     if not images.isfinite().all():
         raise _endless(config, config.iterations, "too large to be averaged or shown")
     return images
+
+
+def _deviation(real: ImageSet) -> float:
+    """Of the pixels of a real image, as a network sees it: the median over the classes' first."""
+    seen = [real.normalisation(real.of_class(label)[:1]) for label in real.present]
+    return float(torch.cat(seen).std((1, 2, 3)).median())
 
 
 def _endless(config: Config, step: int, how: str) -> Mistake:

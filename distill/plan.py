@@ -14,13 +14,15 @@ from torch import Tensor
 from distill import learn
 from distill.checkpoints import KIND as STATE
 from distill.checkpoints import Checkpoints, Place, standing
+from distill.checks import require_ipc
 from distill.images import About, ImageSet
 from distill.objectives import bank
 from distill.runtime import locks, registry
 from distill.runtime.compute import CPU, FLOAT32, Compute
-from distill.runtime.mistake import Mistake, unknown
+from distill.runtime.mistake import unknown
 from distill.runtime.progress import Progress
 from distill.runtime.store import Store
+from distill.settings import of_kind, whole_number
 from distill.synthetic import Made, SyntheticSet, merge
 
 KIND = "set"
@@ -45,6 +47,10 @@ class Plan:
     ipc: int
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("ipc", "seed"):  # a numpy integer is one, 1.0 is none
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+
     @classmethod
     def of(
         cls,
@@ -61,11 +67,13 @@ class Plan:
         Raises:
             Mistake: no such method, preset or setting, or a value that cannot be.
         """
+        ipc = whole_number("ipc", ipc)
         config = registry.load("distill.methods", method).preset(about, ipc, preset)
         fields = [field.name for field in dataclasses.fields(config)]
-        for name in changes:
+        for name, value in changes.items():
             if name not in fields:
                 raise unknown(f"setting of {method}", name, fields)
+            changes[name] = of_kind(config, name, value)
         return cls(method, dataclasses.replace(config, **changes), ipc, seed)
 
     @property
@@ -272,20 +280,3 @@ def _made(
     labels = torch.tensor(real.present).repeat_interleave(plan.ipc)
     flat = images.detach().float().cpu().flatten(0, 1)
     return SyntheticSet(flat, labels, real.classes, made, plan.config.formation)
-
-
-def require_ipc(real: ImageSet, ipc: int) -> None:
-    """Check that every class present has at least `ipc` images.
-
-    Raises:
-        Mistake: ipc below 1, or above the smallest class.
-    """
-    if ipc < 1:
-        raise Mistake(f"{ipc} images per class is not a set; --ipc takes 1 or more")
-    counts = real.labels.bincount(minlength=len(real.classes))
-    smallest = min(real.present, key=lambda label: int(counts[label]))
-    if ipc > counts[smallest]:
-        raise Mistake(
-            f"--ipc {ipc} is more than the {int(counts[smallest])} images of class "
-            f"'{real.classes[smallest]}' of {real.name}; choose at most that"
-        )

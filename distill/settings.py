@@ -2,7 +2,10 @@
 
 import dataclasses
 import math
-from typing import ClassVar
+import numbers
+import operator
+import typing
+from typing import Any, ClassVar
 
 from distill.runtime.mistake import Mistake, short
 
@@ -28,6 +31,34 @@ class Settings:
     stepwise: ClassVar[bool] = False
     extendable: ClassVar[bool] = False
     compiles: ClassVar[bool] = False
+
+
+KINDS = {bool: bool, int: numbers.Integral, float: numbers.Real, str: str}
+"""What a setting of each type may be given as; numpy's numbers are numbers."""
+
+
+def whole_number(name: str, value: Any) -> int:
+    """A value as Python's integer.
+
+    Raises:
+        Mistake: it is no whole number; 1.0 is none.
+    """
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise Mistake(f"{name}={value!r:.60}: give a whole number") from error
+
+
+def of_kind(config: object, name: str, value: Any) -> Any:
+    """A value for a field of `config`: a number of Python's, if one of numpy's is given.
+
+    Raises:
+        Mistake: it is of another.
+    """
+    kind = typing.get_type_hints(type(config))[name]
+    if not isinstance(value, KINDS[kind]) or isinstance(value, bool) is not (kind is bool):
+        raise Mistake(f"{name}={value!r:.60}: give a {kind.__name__}")
+    return value if type(value) in KINDS else kind(value)
 
 
 def require(

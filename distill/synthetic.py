@@ -137,12 +137,13 @@ class SyntheticSet(Dataset):
         store.write(Path(path), self.tensors(), self.facts())
 
     @classmethod
-    def load(cls, path: Path) -> "SyntheticSet":
+    def load(cls, path: str | Path) -> "SyntheticSet":
         """Read what `save` wrote; nothing in the file is ever executed.
 
         Raises:
             Mistake: no such file, a damaged one, or not a synthetic set.
         """
+        path = Path(path)
         try:
             return cls.of(*store.read(path))
         except FileNotFoundError as error:
@@ -180,7 +181,7 @@ class SyntheticSet(Dataset):
         except (KeyError, TypeError, AssertionError, RuntimeError) as error:
             raise ValueError("it holds something else than a synthetic set") from error
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: str | Path) -> None:
         """Write `<folder>/<class>/<number>.png` for every image, clipped to 0..1.
 
         An earlier export into the same folder is replaced (`distill.sets.export`). The tree is that
@@ -190,15 +191,15 @@ class SyntheticSet(Dataset):
         Raises:
             Mistake: the folder cannot be written to, or holds what is of no earlier export.
         """
-        export.write(*self.decoded(), self.classes, folder)
+        export.write(*self.decoded(), self.classes, Path(folder))
 
-    def grid(self, path: Path) -> None:
+    def grid(self, path: str | Path) -> None:
         """Write `sheet` into a file.
 
         Raises:
             Mistake: the folder cannot be written to.
         """
-        write_atomically(path, self.sheet())
+        write_atomically(Path(path), self.sheet())
 
     def sheet(self, *, mark: str | None = None) -> bytes:
         """All stored images in one PNG, by class (`gallery.sheet`); the file says `mark`."""

@@ -120,3 +120,29 @@ def test_a_process_ends_with_code_2_and_one_line(tmp_path):
     assert done.returncode == 2 and done.stdout == "" and list(tmp_path.iterdir()) == []
     says = "--method.rate -1.0: give above 0; see python -m distill --help"
     assert done.stderr == f"error: {says}\n"
+
+
+def test_a_programs_threads_are_as_they_were(data):
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        distill.distill("random", data.train, ipc=1, device=torch.device("cpu"))
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_both_halves_in_the_place_of_one_are_refused(data):
+    with pytest.raises(ValueError, match="random takes images such as data.train, not a Data"):
+        distill.distill("random", data, ipc=1)
+    with pytest.raises(ValueError, match="there are no images of digits; give some"):
+        distill.distill("random", data.train.only([]), ipc=1)
+
+
+def test_paths_may_be_text(data, tmp_path):
+    small = distill.distill("random", data.train, ipc=1)
+    small.save(f"{tmp_path}/set.safetensors")
+    assert SyntheticSet.load(f"{tmp_path}/set.safetensors").digest() == small.digest()
+    small.export(f"{tmp_path}/pictures")
+    small.grid(f"{tmp_path}/sheet.png")
+    assert (tmp_path / "pictures" / "3").is_dir() and (tmp_path / "sheet.png").is_file()

@@ -14,7 +14,7 @@ from distill import checkpoints, pattern
 from distill.augment import augment, draw
 from distill.checkpoints import NONE, Checkpoints
 from distill.drawing import Seen
-from distill.images import About, Data, ImageSet, Normalisation, whitened
+from distill.images import About, Data, ImageSet, Normalisation
 from distill.methods import datadam
 from distill.networks import build, parse
 from distill.objectives import bank, matching
@@ -31,6 +31,7 @@ from distill.sets.beforehand import Source
 from distill.training import stretches
 from distill.training.recipes import Recipe
 from distill.training.train import Diverged, accuracy
+from distill.whitening import whitened
 
 from conftest import SMALL as SMALL_SETS
 

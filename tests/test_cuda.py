@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from distill.augment import OPERATIONS, augment, draw
-from distill.images import Data, whitened
+from distill.images import Data
 from distill.networks import build_many, parse
 from distill.runtime.compute import Compute
 from distill.runtime.seeding import generator
@@ -16,6 +16,7 @@ from distill.training.captured import captured
 from distill.training.compiled import fused_augment
 from distill.training.recipes import Recipe, named
 from distill.training.stack import Stack
+from distill.whitening import whitened
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of CUDA")
 

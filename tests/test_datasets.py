@@ -10,9 +10,10 @@ from PIL import Image
 from distill import datasets
 from distill.augment import OPERATIONS
 from distill.datasets import folder
-from distill.images import About, whitened
+from distill.images import About
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
+from distill.whitening import whitened
 
 from conftest import write_tree
 
@@ -172,3 +173,8 @@ def test_a_picture_whose_values_have_no_range_is_named(tmp_path):
     Image.fromarray(np.ones((8, 8), dtype=np.float32)).save(root / "train" / "cat" / "f.tiff")
     with pytest.raises(Mistake, match="f.tiff is not an image that can be read"):
         datasets.load("folder", root=root, size=8)
+
+
+def test_pictures_that_are_given_to_a_dataset_that_reads_none_are_not_passed_over(tmp_path):
+    with pytest.raises(Mistake, match="holds pictures, and --dataset digits reads none of them"):
+        datasets.load("digits", root=write_tree(tmp_path / "pets"))

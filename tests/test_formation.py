@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from benchmarks.cost import reference
 from distill import datasets, formation
-from distill.images import Data, ImageSet, whitened
+from distill.images import Data, ImageSet
 from distill.methods import datadam
 from distill.objectives.matching import Matching
 from distill.plan import Plan, distill
@@ -17,6 +17,7 @@ from distill.runtime.compute import CPU
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
 from distill.synthetic import SyntheticSet
+from distill.whitening import whitened
 
 
 def random_images(*shape):

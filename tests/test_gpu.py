@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from distill.augment import OPERATIONS, augment, draw
-from distill.images import Data, whitened
+from distill.images import Data
 from distill.networks import build_many, parse
 from distill.runtime import registry
 from distill.runtime.compute import Compute
@@ -26,6 +26,7 @@ from distill.runtime.seeding import generator
 from distill.runtime.store import Store
 from distill.training import train
 from distill.training.recipes import Recipe
+from distill.whitening import whitened
 from downstream.continual.protocol import Protocol
 from downstream.nas import proxy, trial
 

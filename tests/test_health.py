@@ -10,12 +10,14 @@ from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 
 IMAGES = torch.rand(4, 1, 8, 8, generator=generator(0))
+DEVIATION = 0.29
+"""Of the pixels of such images."""
 FOCUSED = {"attention of layer 1": torch.eye(9)}
 
 
 def said(losses, images=lambda step: IMAGES, maps=FOCUSED, window=1):
     lines = []
-    health = Health(len(losses), window=window, say=lines.append)
+    health = Health(len(losses), window=window, deviation=DEVIATION, say=lines.append)
     for step, loss in enumerate(losses):
         health.watch(step, loss, images(step), maps)
     return lines

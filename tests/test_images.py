@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from distill.images import About, Data, ImageSet, Normalisation, whitened
+from distill.images import About, Data, ImageSet, Normalisation
+from distill.runtime.mistake import Mistake
+from distill.whitening import whitened
 
 
 def coloured(count=400, size=6):
@@ -22,11 +24,29 @@ def coloured(count=400, size=6):
 def test_images_are_sorted_by_class_and_keep_their_order_within():
     labels = torch.tensor([2, 0, 2, 1, 0])
     pixels = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 1, 4, 4)
-    images = ImageSet.sorted(coloured().about, pixels, labels.to(torch.uint8))
+    about = dataclasses.replace(coloured().about, shape=(1, 4, 4))
+    images = ImageSet.sorted(about, pixels, labels.to(torch.uint8))
     assert images.labels.tolist() == [0, 0, 1, 2, 2] and images.labels.dtype == torch.int64
     assert images.images[:, 0, 0, 0].tolist() == [1, 4, 3, 0, 2]
-    with pytest.raises(AssertionError, match="sorted by class"):
+    with pytest.raises(Mistake, match="not sorted by class; ImageSet.sorted sorts them"):
         ImageSet(images.about, images.images, labels, images.normalisation)
+
+
+WRONG = [
+    (lambda images, labels: (images.float(), labels), "images of x are float32 [3, 3, 6, 6]; give"),
+    (lambda images, labels: (images.permute(0, 2, 3, 1), labels), "uint8 [3, 6, 6, 3]; give uint8"),
+    (lambda images, labels: (images, labels[:2]), "x has 3 images and labels [2]"),
+    (lambda images, labels: (images, labels + 1), "from 1 to 3; its 3 classes have 0 to 2"),
+    (lambda images, labels: (images, labels - 1), "from -1 to 1; its 3 classes have 0 to 2"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), WRONG)
+def test_images_and_labels_that_do_not_fit_get_one_line(change, said):
+    images, labels = change(torch.zeros(3, 3, 6, 6, dtype=torch.uint8), torch.arange(3))
+    with pytest.raises(Mistake) as mistake:
+        ImageSet.sorted(coloured().about, images, labels)
+    assert said in str(mistake.value)
 
 
 def test_the_images_of_a_class_are_a_view_of_the_whole():
@@ -160,3 +180,11 @@ def test_the_digest_sees_every_pixel_and_every_label():
     assert len({data.digest(), *(Data(other, data.test).digest() for other in others)}) == 5
     assert data.digest() != Data(data.test, data.train).digest()
     assert data.normalised_by(Normalisation.fixed(3)).digest() == data.digest()
+
+
+def test_images_that_cannot_be_whitened_get_one_line():
+    images = coloured(4, size=40)
+    with pytest.raises(Mistake, match="of x is 3x40x40, 4800 numbers; up to 4096 can be whitened"):
+        whitened(Data(images, images))
+    with pytest.raises(Mistake, match="x has one training image; give two or more"):
+        whitened(Data(coloured(1), coloured()))

@@ -13,11 +13,12 @@ import torch
 
 from distill import __main__ as command
 from distill import open_set
-from distill.images import Data, ImageSet, whitened
+from distill.images import Data, ImageSet
 from distill.interchange import exporting, pixels
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
 from distill.sets.export import MARK
+from distill.whitening import whitened
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 from benchmarks.cost import reference
 from distill import drawing
 from distill.augment import OPERATIONS
-from distill.images import About, Data, ImageSet, Normalisation, Whitening, whitened
+from distill.images import About, Data, ImageSet, Normalisation, Whitening
 from distill.methods import datadam, dm
 from distill.networks import build, parse, size
 from distill.objectives import matching
@@ -20,6 +20,7 @@ from distill.runtime.compute import CPU, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 from distill.training import pieces
+from distill.whitening import whitened
 
 
 def statistic(config):

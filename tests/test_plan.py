@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
+from distill.checks import require_ipc
 from distill.images import Normalisation
 from distill.methods import datadam, random
-from distill.plan import Plan, distill, require_ipc
+from distill.plan import Plan, distill
 from distill.runtime import registry
 from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake
@@ -191,3 +193,19 @@ def test_what_was_compiled_by_order_is_not_what_the_rule_made(fill, digits):
         fill(real, plan(method))
         fill(real, plan(method), compute=Compute(compile="never"))  # it compiles nothing
     assert fill.made == [[0], [0], [0], [0]]
+
+
+def test_what_is_of_another_type_is_refused_by_name_and_numpys_numbers_are_numbers(digits):
+    about = digits.train.about
+    plan = Plan.of("dm", about, ipc=np.int64(2), seed=np.int64(3), iterations=np.int32(4))
+    assert plan == Plan.of("dm", about, ipc=2, seed=3, iterations=4)
+    assert type(plan.seed) is type(plan.ipc) is type(plan.config.iterations) is int
+    for given, said in (
+        ({"seed": 1.0}, "seed=1.0: give a whole number"),
+        ({"ipc": "1"}, "ipc='1': give a whole number"),
+        ({"start": 5}, "start=5: give a str"),
+        ({"augmented": "false"}, "augmented='false': give a bool"),
+        ({"iterations": True}, "iterations=True: give a int"),
+    ):
+        with pytest.raises(Mistake, match=said):
+            Plan.of("dm", about, **{"ipc": 1} | given)

@@ -11,7 +11,7 @@ import torch
 
 from distill.methods import herding, random
 from distill.plan import Plan, distill
-from distill.runtime import origin, store
+from distill.runtime import origin, reading, store
 from distill.runtime.mistake import Mistake
 from distill.runtime.origin import Origin
 from distill.runtime.store import Store
@@ -301,3 +301,10 @@ def test_an_interrupt_at_any_moment_of_reading_a_piece_sets_none_aside(kept, par
             sys.setprofile(None)
             assert files(kept) == whole and said == [], moment
     assert moment > 100
+
+
+def test_a_file_beyond_two_gigabytes_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading.whole, "__kwdefaults__", {"most": 100})
+    monkeypatch.setattr(reading.require_plain, "__kwdefaults__", {"most": 100})
+    store.write(tmp_path / "large.safetensors", {"images": torch.zeros(100)}, {})
+    assert store.read(tmp_path / "large.safetensors")[0]["images"].shape == (100,)

@@ -200,3 +200,11 @@ def test_a_row_is_called_after_its_file(file, name):
     usual = f"set digest=12 file={file.partition(' ')[0]} recipe=dm"
     assert opened.label([f"--method.file={file}"], usual) == f"{name} recipe=dm"
     assert opened.label([], "datadam power=1") == "datadam power=1"
+
+
+def test_a_file_of_a_reserved_name_is_no_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("joint", "distilled", "dm", "mine"):
+        (tmp_path / name).touch()
+    names = ("joint", "distilled", "dm", "mine", "./joint", "a.safetensors", "none", None)
+    assert [name for name in names if opened.is_set(name)] == ["mine", "./joint", "a.safetensors"]

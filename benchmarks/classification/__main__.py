@@ -149,12 +149,12 @@ def prepare(
     from benchmarks.classification.facts import usual_network
     from benchmarks.classification.run import Row
     from distill import formation
-    from distill.images import whitened
     from distill.networks import drafted
     from distill.plan import Plan
     from distill.runtime import cores
     from distill.sets import disk
     from distill.training import recipes
+    from distill.whitening import whitened
 
     about = shared.about(command)
     preset = registry.load("distill.methods", command.method).preset(

@@ -18,6 +18,8 @@ def known(
 ) -> dict[str, float | None]:
     """Accuracies (%) on the whole dataset by network, from records of --proxy whole.
 
+    One whose trial failed is tried again, unless the record is given.
+
     Args:
         truth: how it has to have been made.
         given: the record to take; if None, all in `folders` that fit, of committed code.
@@ -33,7 +35,9 @@ def known(
         records = [r for r in fit if origin.trusted(r.provenance.clean)]
     accuracies: dict[str, float | None] = {}
     for record in records:
-        accuracies |= dict(zip(record.results.names, record.results.scores, strict=True))
+        for name, score in zip(record.results.names, record.results.scores, strict=True):
+            if score is not None or given is not None:
+                accuracies[name] = score
     return accuracies
 
 

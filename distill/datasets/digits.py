@@ -11,6 +11,7 @@ import torch
 
 from distill.augment import OPERATIONS
 from distill.images import About, Data, ImageSet, Normalisation
+from distill.runtime.mistake import Mistake
 
 ABOUT = About(
     "digits",
@@ -26,7 +27,15 @@ def load(root: Path, about: About) -> Data:
 
     The split is fixed and stratified: of every class each third image, in the order of the dataset,
     is for testing.
+
+    Raises:
+        Mistake: `root` was given, and holds pictures: another dataset is meant.
     """
+    if root != Path("data") and (root / "train").is_dir():
+        raise Mistake(
+            f"--data-root {root} holds pictures, and --dataset {about.name} reads none of them; "
+            "give --dataset folder --image-size N"
+        )
     library = Path(importlib.util.find_spec("sklearn").origin).parent
     held = np.loadtxt(library / "datasets" / "data" / "digits.csv.gz", delimiter=",")
     pixels, labels = torch.from_numpy(held).split([64, 1], dim=1)

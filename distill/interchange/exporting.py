@@ -27,7 +27,8 @@ PYARROW = "parquet needs pyarrow; run: pip install pyarrow"
 class Export:
     """Write a set for other programs: pictures, a .pt file, a parquet file, a sheet of all images.
 
-    Of a set with several smaller images in the place of one, what a network is shown is written.
+    Of a set with several smaller images in the place of one, what a network is shown is written;
+    the sheet has the stored images.
     """
 
     set: tyro.conf.Positional[Path]
@@ -82,7 +83,6 @@ def asked(kind: str | None) -> list[str]:
     return kinds
 
 
-def torch_file(small: "SyntheticSet") -> bytes:
 def require_free(folder: Path) -> None:
     """Check that a folder is empty, not there yet, or holds an earlier export alone.
 
@@ -106,6 +106,7 @@ def require_free(folder: Path) -> None:
         export.require_room(folder / PICTURES)
 
 
+def torch_file(small: "SyntheticSet") -> bytes:
     """`{'data': [[images, labels]], ...}` as DC and its followers save sets: plain tensors.
 
     Images are float32 [M, C, H, W] in pixel units and not clipped, labels int64 [M].

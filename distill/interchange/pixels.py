@@ -31,8 +31,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distill.images import Data, ImageSet, Normalisation, whitened
+from distill.images import Data, ImageSet, Normalisation
 from distill.runtime.mistake import Mistake
+from distill.whitening import MOST_WHITENED as MOST
+from distill.whitening import whitened
 
 KINDS = ("raw", "normalised", "zca")
 NEAR = 0.5
@@ -43,8 +45,6 @@ APART = 2.0
 SAMPLE = 500
 SMALL = 1024
 """Numbers of an image up to which a whitening is fitted to measure by: at once."""
-MOST = 4096
-"""Numbers of an image up to which it can be whitened: minutes, and gigabytes, above."""
 LEVEL = 0.02
 """How far from a whole level of 255 a real pixel may come back."""
 

@@ -20,6 +20,8 @@ from distill.runtime.mistake import Mistake
 
 Tensors = dict[str, Tensor]
 T = TypeVar("T")
+MOST = 2**40
+"""Bytes of a file, which may hold all images of a set."""
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
@@ -46,7 +48,7 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
     try:
         # At once, so that what is checked is what is used, whatever becomes of the file. The
         # library's own way with a file calls Python from C code, which makes an error of a Ctrl-C.
-        content = reading.whole(path)
+        content = reading.whole(path, most=MOST)
         held, metadata = safetensors.torch.load(content), _metadata(content)
         digest = _digest(held, metadata.get("facts", ""))
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -146,7 +146,7 @@ def _no_set(path: Path, error: Exception) -> Mistake:
 def _began_as_a_set(path: Path) -> bool:
     """Whether a file that is not whole was written as a set's."""
     try:
-        reading.require_plain(path)
+        reading.require_plain(path, most=store.MOST)
         with path.open("rb") as file:
             return BEGINNING in file.read(HEAD)
     except OSError:

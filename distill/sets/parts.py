@@ -4,14 +4,21 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from distill.checkpoints import KIND as STATE
+from distill.images import ImageSet
+from distill.plan import KIND, Plan, pieces_of, states_of
+from distill.runtime.compute import Compute
 from distill.runtime.files import require_writable, tidy
 from distill.runtime.locks import LOCKLESS
+from distill.runtime.store import Store
 
 OURS = re.compile(r".+-[0-9a-f]{10}\.(safetensors|damaged|job|safetensors\.lock|job\.lock)")
 """The names of a store's files and of what stands beside them."""
+PIECE = re.compile(r".+-ipc\d+-class.+\.safetensors")
+"""Those of a set's pieces and checkpoints."""
 
 
 def name(path: Path) -> Path:
@@ -19,13 +26,24 @@ def name(path: Path) -> Path:
     return path.with_name(f"{path.name}.parts")
 
 
+def files_of(plan: Plan, real: ImageSet, compute: Compute, store: Store) -> list[Path]:
+    """The files of the set's pieces in a store, and of their checkpoints."""
+    places = pieces_of(plan, real, compute)
+    files = [store.path(place.name, KIND, place.facts) for place in places]
+    states = states_of(plan, places) if plan.config.stepwise else []
+    return files + [store.path(place.name, STATE, place.facts) for place in states]
+
+
 @contextlib.contextmanager
-def beside(path: Path) -> Iterator[None]:
+def beside(path: Path, own: Callable[[], Sequence[Path]]) -> Iterator[None]:
     """Within it that folder is there; it is deleted when all went well.
 
     A run that is broken off leaves it, and the same command goes on from there. Of several runs
     that use it at once the last one deletes it, with nothing in it that is not ours; where a file
-    system has no locks it stays.
+    system has no locks it stays. So does what another set was left with, all but `own`.
+
+    Args:
+        own: gives the pieces and checkpoints of the set that is made (`files_of`).
 
     Raises:
         Mistake: it cannot be made or written to.
@@ -36,7 +54,7 @@ def beside(path: Path) -> Iterator[None]:
         yield
         with contextlib.suppress(BlockingIOError):  # another run uses it
             if _lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                _delete(folder)
+                _delete(folder, own())
     finally:
         os.close(handle)
 
@@ -64,10 +82,14 @@ def _lock(handle: int, kind: int) -> bool:
     return True
 
 
-def _delete(folder: Path) -> None:
+def _delete(folder: Path, own: Sequence[Path]) -> None:
     tidy(folder)
-    for file in folder.iterdir():
-        if OURS.fullmatch(file.name):
-            file.unlink(missing_ok=True)
+    for file in own:
+        file.unlink(missing_ok=True)
+    left = [*folder.iterdir()]
+    if not any(PIECE.fullmatch(file.name) for file in left):
+        for file in left:
+            if OURS.fullmatch(file.name):
+                file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # something of the user's is in it
         folder.rmdir()

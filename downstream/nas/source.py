@@ -81,7 +81,8 @@ def seeded(seed: int) -> Iterator[None]:
     """
     python, numpys = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng(devices=[]):
+        gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+        with torch.random.fork_rng(devices=gpus):
             torch.manual_seed(seed)
             random.seed(seed)
             np.random.set_state(np.random.MT19937(seed).state)

@@ -47,7 +47,8 @@ class Settings:
         steps: optimiser steps, where they are not the recipe's epochs.
         looks: whether the accuracy is measured on the way too.
         seed: of the networks and the mini-batches.
-        data_root, set_path, device, threads: where things are; no result depends on them.
+        data_root, set_path, device, threads: where things are; results depend on them in their last
+            bits alone, if at all.
         precision: of convolutions and matrix products. deterministic: as `Compute` has it.
         space: the file of a user's own space; None for ConvNets, whose names say all.
     """
