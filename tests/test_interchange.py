@@ -529,3 +529,12 @@ def test_where_export_cannot_write_it_names_no_flag_of_another(digits, make, fai
 def test_an_unknown_verb_is_named_with_the_nearest(fails):
     error = fails(command.main, ["imprt", "theirs.pt"])
     assert "unknown verb 'imprt'; did you mean import? accepted: import, export" in error
+
+
+def test_a_file_that_names_its_classes_is_of_no_others(few, take, tmp_path):
+    held = {"data": [list(few)], "classes": list("0123456789")}
+    assert same(take(held, "--pixels", "raw")[0], few)
+    held["classes"][3] = "lamp"
+    torch.save(held, tmp_path / "others.pt")
+    with pytest.raises(Mistake, match=r"of other classes than the 10 .* \('lamp', not '3'\)"):
+        take(None, "--pixels", "raw", name="others.pt")

@@ -224,6 +224,7 @@ def test_a_changed_ground_truth_is_refused_by_name(runs, tmp_path, fails):
         (["--strategy", "tpe", "--trials", "1"], "--trials 1: give a number from 2 to 720"),
         (["--strategy", "tpe", "--trials", "721"], "--trials 721: give a number from 2 to 720"),
         (["--engine-config", "x.yaml"], "--engine-config is for --engine service"),
+        (["--concurrency", "4"], "--concurrency is for --engine service; the in-process engine"),
         (["--engine", "service", "--engine-config", "x.yaml"], "no NNI configuration at x.yaml"),
         (["--proxy", "synflow", "--ipc", "5"], "--ipc 5 has no meaning with --proxy synflow"),
         (["--proxy", "flops", "--ipc", "10"], "--ipc 10 has no meaning .* leave --ipc out"),

@@ -231,10 +231,14 @@ def checked_engine(command: Nas) -> "Engine":
     """
     from downstream.nas.search import Engine
 
+    if command.concurrency is not None and command.engine == "in-process":
+        raise Mistake(
+            "--concurrency is for --engine service; the in-process engine takes --workers N"
+        )
     engine = Engine(
         command.engine,
         command.engine_config,
-        command.concurrency,
+        command.concurrency or 2,
         command.port,
         command.out / "nni",
     )

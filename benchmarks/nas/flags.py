@@ -44,8 +44,8 @@ class Nas:
     """in-process (on as many processes as pay), or service (NNI's training service)."""
     engine_config: Path | None = None
     """NNI's own configuration file, for a remote or Kubernetes service."""
-    concurrency: Annotated[int, Within(1, 1000)] = 2
-    """Trials at once on a local service."""
+    concurrency: Annotated[int | None, Within(1, 1000)] = None
+    """Trials at once on a local service; 2 if not given."""
     port: Annotated[int, Within(1, 65535)] = 8080
     """Of the service's server, which listens on this machine alone."""
     truth: Path | None = None

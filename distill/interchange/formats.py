@@ -56,12 +56,14 @@ class Contents(NamedTuple):
     Attributes:
         labels: None where the file has none. sets: how many the file holds.
         pixels: `UNITS` where the file itself says that its images are such, or None.
+        classes: the names of all, where the file has them.
     """
 
     images: Tensor
     labels: Tensor | None
     sets: int = 1
     pixels: str | None = None
+    classes: tuple[str, ...] | None = None
 
 
 def read(path: Path, *, number: int = 0) -> Contents:
@@ -80,7 +82,10 @@ def read(path: Path, *, number: int = 0) -> Contents:
         )
     images, labels = pairs[number]
     ours = isinstance(stated, str) and stated == RAW
-    return Contents(images, labels, len(pairs), UNITS if ours else None)
+    names = held.get("classes") if isinstance(held, Mapping) else None
+    named = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    classes = tuple(names) if named else None
+    return Contents(images, labels, len(pairs), UNITS if ours else None, classes)
 
 
 def read_labels(path: Path) -> Tensor:

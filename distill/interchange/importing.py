@@ -123,10 +123,13 @@ def _labels(
     """int64 [count]: from the file, from another, or class by class.
 
     Raises:
-        Mistake: there are none that fit.
+        Mistake: there are none that fit, or the file is of other classes.
     """
     from distill.interchange import formats, sound
+    from distill.sets.stored import differing
 
+    if contents.classes not in (None, classes):
+        raise Mistake(f"{command.file} {differing(contents.classes, classes)}")
     if command.labels == sound.SORTED:
         return sound.in_order(count, classes)
     found, path = contents.labels, command.file

@@ -71,7 +71,7 @@ def distill(
     if small.digest() != config.digest:
         raise Mistake(f"{config.file} has changed since this run began; start it again")
     if small.classes != real.classes:
-        raise Mistake(f"{config.file} {_differing(small.classes, real.classes)}")
+        raise Mistake(f"{config.file} {differing(small.classes, real.classes)}")
     return torch.stack([small.images[small.labels == label] for label in real.present])
 
 
@@ -92,7 +92,7 @@ def require_fit(small: SyntheticSet, about: About, path: str) -> int:
             "--dataset that it was made of"
         )
     if about.classes is not None and small.classes != about.classes:
-        raise Mistake(f"{path} {_differing(small.classes, about.classes)}")
+        raise Mistake(f"{path} {differing(small.classes, about.classes)}")
     counts = small.labels.bincount(minlength=len(small.classes))
     if int(counts.min()) == 0:
         held = int((counts > 0).sum())
@@ -107,7 +107,8 @@ def require_fit(small: SyntheticSet, about: About, path: str) -> int:
     return int(counts[0])
 
 
-def _differing(theirs: tuple[str, ...], ours: tuple[str, ...]) -> str:
+def differing(theirs: tuple[str, ...], ours: tuple[str, ...]) -> str:
+    """What to say of a set whose classes are not those of the dataset."""
     pairs = [pair for pair in zip(theirs, ours, strict=False) if pair[0] != pair[1]]
     how = f"'{short(pairs[0][0])}', not '{short(pairs[0][1])}'" if pairs else f"{len(theirs)} names"
     return (
