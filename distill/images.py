@@ -154,6 +154,12 @@ class ImageSet:
             object.__setattr__(self, "positions", torch.arange(len(self.images)))
         assert len(self.positions) == len(self.images)
         require_sound(self.images, self.labels, self.about)
+        channels = len(self.normalisation.mean)
+        if channels != self.images.shape[1]:
+            raise Mistake(
+                f"images of {self.name} have {self.images.shape[1]} channels, and a normalisation "
+                f"of {channels} was given"
+            )
 
     @classmethod
     def sorted(cls, about: About, images: Tensor, labels: Tensor) -> "ImageSet":

@@ -24,7 +24,7 @@ def coloured(count=400, size=6):
 def test_images_are_sorted_by_class_and_keep_their_order_within():
     labels = torch.tensor([2, 0, 2, 1, 0])
     pixels = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 1, 4, 4)
-    about = dataclasses.replace(coloured().about, shape=(1, 4, 4))
+    about = About("x", Normalisation.fixed(1), (1, 4, 4), ("a", "b", "c"))
     images = ImageSet.sorted(about, pixels, labels.to(torch.uint8))
     assert images.labels.tolist() == [0, 0, 1, 2, 2] and images.labels.dtype == torch.int64
     assert images.images[:, 0, 0, 0].tolist() == [1, 4, 3, 0, 2]
@@ -188,3 +188,8 @@ def test_images_that_cannot_be_whitened_get_one_line():
         whitened(Data(images, images))
     with pytest.raises(Mistake, match="x has one training image; give two or more"):
         whitened(Data(coloured(1), coloured()))
+
+
+def test_a_normalisation_of_other_channels_is_refused():
+    with pytest.raises(Mistake, match="x have 3 channels, and a normalisation of 1 was given"):
+        coloured().normalised_by(Normalisation.fixed(1))
