@@ -2,6 +2,7 @@
 
 import collections
 import io
+import itertools
 from collections.abc import Iterable, Sequence
 
 import matplotlib
@@ -74,10 +75,10 @@ def lines(
         frame: accuracy, the columns `low` and, with high in its place, the end of the interval, and
             what `line` (whose values are the names) and `x` call.
     """
-    colours, markers = palette(names), dict(zip(names, "osD^vPX*<>" * 3, strict=False))
+    colours, shapes = palette(names), markers(names)
     for name in names:
         own = frame[frame[line] == name].sort_values(x)
-        style = {"color": colours[name], "marker": markers[name], "markersize": 5}
+        style = {"color": colours[name], "marker": shapes[name], "markersize": 5}
         style["linestyle"] = BOUNDS.get(name.split()[0], "-")
         ends = [own[column].astype(float) for column in (low, low.replace("low", "high"))]
         if len(own) == 1:
@@ -85,6 +86,11 @@ def lines(
             axis.vlines(own[x], *ends, colors=colours[name], lw=1.2, zorder=4)
         axis.plot(own[x], own["accuracy"], label=name, linewidth=1.6, **style)
         axis.fill_between(own[x], *ends, color=colours[name], alpha=0.12)
+
+
+def markers(labels: Iterable[str]) -> dict[str, str]:
+    """A marker for each label, in turn; after the last the first again."""
+    return dict(zip(labels, itertools.cycle("osD^vPX*<>"), strict=False))
 
 
 def draw(drawing: Drawing) -> bytes:

@@ -5,6 +5,7 @@ import math
 import types
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
 
@@ -346,6 +347,12 @@ def test_the_growth_figure_shows_each_look(page):
     assert lines.keys() == set(frame["proxy"])
     # The first look gives all networks one accuracy: nothing to correlate.
     assert lines["datadam ipc=50"].get_xydata().tolist() == [[80.0, -1.0]]
+
+
+def test_the_growth_figure_has_a_line_for_each_proxy_however_many_there_are():
+    names = [f"dm ipc={ipc}" for ipc in range(31)]
+    frame = pd.DataFrame({"proxy": names, "steps": 1, "spearman": 0.5})
+    assert {line.get_label() for line in figures.growth(frame).axes[0].lines} == set(names)
 
 
 def test_the_importance_figure_shows_each_share_and_the_truth_as_a_line(page):

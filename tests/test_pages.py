@@ -494,6 +494,17 @@ def test_a_method_has_one_colour_in_every_figure(figure):
     assert {name: figures.palette([name])[name] for name in known} == {n: colours[n] for n in known}
 
 
+def test_a_figure_has_a_line_for_each_row_however_many_there_are():
+    names = [f"dm ipc={ipc}" for ipc in range(31)]
+    point = dict.fromkeys(("step", "accuracy", "low", "high"), 1.0)
+    frame = pd.DataFrame([{"buffer": name} | point for name in names])
+    drawn, axis = plt.subplots()
+    figures.lines(axis, frame, names, line="buffer", x="step", low="low")
+    assert [line.get_label() for line in axis.lines] == names
+    assert axis.lines[30].get_marker() == axis.lines[0].get_marker()
+    plt.close(drawn)
+
+
 def test_a_plain_label_stands_before_its_variants_and_has_the_colour_itself():
     plain, variant = "datadam ipc=10", "datadam formation ipc=10"
     assert in_order(["mine", variant, plain, "random"]) == [

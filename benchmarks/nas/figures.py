@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from benchmarks.figures import palette
+from benchmarks.figures import markers, palette
 from benchmarks.nas.importance import SHOWN
 from benchmarks.order import in_order
 from distill.architectures.convnet import NORMS, POOLINGS
@@ -87,11 +87,11 @@ def growth(frame: pd.DataFrame) -> plt.Figure:
         frame: a row a proxy and look: proxy, steps, spearman.
     """
     labels = in_order(frame["proxy"])
-    colours, markers = palette(labels), dict(zip(labels, "osD^vPX*<>" * 3, strict=False))
+    colours, shapes = palette(labels), markers(labels)
     figure, axis = plt.subplots(figsize=(7, 4.4), layout="constrained")
     for name in labels:
         part = frame[frame["proxy"] == name].sort_values("steps")
-        style = {"color": colours[name], "marker": markers[name], "markersize": 5}
+        style = {"color": colours[name], "marker": shapes[name], "markersize": 5}
         axis.plot(part["steps"], part["spearman"], label=name, **style)
     axis.set(xlabel="training steps on the proxy", ylabel="Spearman's correlation, all networks")
     axis.set_xscale("log", base=2)
