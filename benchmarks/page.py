@@ -161,10 +161,11 @@ def made_with(records: Sequence[Record]) -> list[str]:
 
 def _anywhere(command: str) -> str:
     words = shlex.split(command)
-    own = "--image-size" in words  # pictures of one's own
+    flags = [word.partition("=")[0].replace("_", "-") for word in words]  # `--data_root=x` too
+    own = "--image-size" in flags  # pictures of one's own
     where = ("--out", "--workers") if own else ("--out", "--workers", "--data-root")
-    places = [n for n, word in enumerate(words) if word in where]
-    dropped = {n + more for n in places for more in (0, 1)}
+    places = [n for n, flag in enumerate(flags) if flag in where]
+    dropped = {*places, *(n + 1 for n in places if "=" not in words[n])}
     return shlex.join(word for n, word in enumerate(words) if n not in dropped)
 
 

@@ -532,15 +532,31 @@ def test_a_table_reads_well_as_plain_text():
     assert "None" not in text and "nan" not in text
 
 
-def test_a_command_on_a_page_does_not_say_where_its_files_went():
-    command = "python -m benchmarks.continual --out '/my runs/x' --ipc 1 --workers 2 --seed 3"
+@pytest.mark.parametrize(
+    "where",
+    [
+        ("--out '/my runs/x'", "--workers 2", "--data-root /my"),
+        ("--out='/my runs/x=1'", "--workers=2", "--data-root=/my"),
+        ("--out /my=x", "--workers=2", "--data_root /my"),
+        ("--out=/my", "--workers 2", "--data_root=/my"),
+    ],
+)
+def test_a_command_on_a_page_does_not_say_where_its_files_went(where):
+    command = "python -m benchmarks.continual {} --ipc 1 {} --seed 3 {}".format(*where)
     record = continual_record()
     provenance = dataclasses.replace(record.provenance, command=command)
     (page,) = continual_pages([dataclasses.replace(record, provenance=provenance)], []).values()
     assert page.commands == ["python -m benchmarks.continual --ipc 1 --seed 3"]
 
 
-@pytest.mark.parametrize(("size", "shown"), [("", ""), (" --image-size 8", " --data-root pets")])
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        ("", ""),
+        (" --image-size 8", " --data-root pets"),
+        (" --image_size=8", " --data-root pets"),
+    ],
+)
 def test_where_the_images_lie_is_said_of_images_of_ones_own(size, shown):
     command, record = "python -m benchmarks.x{}{} --ipc 2", continual_record()
     ran = command.format(size, " --data-root pets")
