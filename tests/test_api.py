@@ -85,7 +85,7 @@ def test_the_preset_is_what_it_says(data):
 MISTAKES = [
     (lambda real: distill.load_dataset("digts"), "did you mean digits"),
     (lambda real: distill.load_dataset("digits", size=9), "leave --image-size out"),
-    (lambda real: distill.load_dataset("folder", root="/nowhere", size=8), "cannot read folder"),
+    (lambda real: distill.load_dataset("folder", root="/nowhere", size=8), "there is no /nowhere;"),
     (lambda real: distill.distill("datadm", real, ipc=1), "did you mean datadam"),
     (lambda real: distill.distill("dm", real, ipc=1, preset="papr"), "did you mean paper"),
     (

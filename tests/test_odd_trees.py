@@ -6,6 +6,7 @@ import shutil
 import tarfile
 import zipfile
 from hashlib import md5
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -304,7 +305,7 @@ CASES = {
         0,
         "train/b/half.jpg is not an image that can be read; mend or remove it",
     ),
-    "two folders around it": (under("one/two", tree("ab")), 0, "no folder|cannot read folder"),
+    "two folders around it": (under("one/two", tree("ab")), 0, "but no folder train"),
     "an empty class": (
         {"train/a/.keep": b"", "val/a/.keep": b""},
         0,
@@ -327,13 +328,48 @@ def test_odd_trees_come_out_right_or_are_explained(tmp_path, contents, count, sa
 
 def test_a_zip_that_is_no_tree_is_explained(tmp_path):
     path = zipped(tmp_path / "x.zip", {"a/0.png": SHADES[0], "b/0.png": SHADES[0]})
+    refused("folder", path, f"{path} holds a, b but no folder train; move them into", size=8)
+    path = zipped(tmp_path / "x.zip", {"0.png": SHADES[0]})
     refused("folder", path, f"{path} holds no folder train; --data-root takes a zip with", size=8)
+    path = zipped(tmp_path / "x.zip", under("one/two", tree("ab")))
+    refused("folder", path, f"{path} holds two but no folder train; make a zip of two", size=8)
     path = zipped(tmp_path / "x.zip", {"train/0.png": SHADES[0]})
     refused("folder", path, "x.zip/train has no class folders; put the pictures into", size=8)
     path = zipped(tmp_path / "x.zip", {"train/a/b/0.png": b"", "test/a/0.png": SHADES[0]})
     refused("folder", path, "x.zip/train/a/b is no picture but a folder", size=8)
     path = zipped(tmp_path / "x.zip", {"train/a/": b"", "test/a/0.png": SHADES[0]})
     refused("folder", path, "class folder .*x.zip/train/a holds no images", size=8)
+
+
+WRONG = {
+    "class folders alone": (
+        {f"{c}/0.png": SHADES[0] for c in "dbac"},
+        "x holds a, b, c, ... but no folder train; move them into .*/x/train .and into .*/x/test",
+    ),
+    "another case": (tree("ab", halves=("Train", "Test")), "folder train; rename Train to train"),
+    "another name": (tree("ab", halves=("train", "valid")), "folder test; rename valid to test"),
+    "no test": (
+        tree("ab", counts=(2,), halves=("train",)),
+        "holds train but no folder test; put pictures to judge on into .*/x/test/<class>/, or",
+    ),
+    "a folder around it": (under("pets", tree("ab")), "folder train; give --data-root .*/x/pets$"),
+    "nothing but files": ({"0.png": SHADES[0]}, "x holds no folder train; --data-root takes a f"),
+    "a name that is no text": ({"two\nlines/0.png": SHADES[0]}, r"holds 'two\\nlines' but no"),
+}
+
+
+@pytest.mark.parametrize(("contents", "says"), WRONG.values(), ids=WRONG)
+def test_a_folder_that_is_laid_out_otherwise_is_told_what_to_do(tmp_path, contents, says):
+    refused("folder", write(tmp_path / "x", contents), says, size=8)
+
+
+def test_half_of_a_tree_and_no_tree_at_all_are_told_so(tmp_path, monkeypatch):
+    write(tmp_path / "pets", tree("ab"))
+    monkeypatch.chdir(tmp_path)
+    refused("folder", Path("pets/train"), "folder train; give --data-root pets, the folder", size=8)
+    monkeypatch.chdir(tmp_path / "pets" / "train")
+    refused("folder", Path(), f"folder train; give --data-root {tmp_path}/pets, the folder", size=8)
+    refused("folder", Path("nowhere"), "there is no nowhere; --data-root takes a folder", size=8)
 
 
 HOSTILE = {

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from distill.datasets import _archive
+from distill.datasets import _archive, _layout
 from distill.runtime import reading
 from distill.runtime.mistake import Mistake
 
@@ -19,7 +19,6 @@ MOST = 2**28
 """Bytes of a picture's file."""
 LARGEST = 2**45
 """Bytes of a zip."""
-LAYOUT = "train/<class>/ and test/<class>/ in it"
 
 
 class File(NamedTuple):
@@ -95,7 +94,7 @@ class Folder:
         entries = [(entry, _status(entry)) for entry in self._entries(name)]
         classes = [entry.name for entry, status in entries if _is(stat.S_ISDIR, status)]
         if not classes:
-            raise _no_classes(self.where(name))
+            raise _layout.no_classes(self.where(name))
         for entry, status in entries:
             known = _is(stat.S_ISDIR, status) or _is(stat.S_ISREG, status)
             if not known or not entry.name.isprintable():
@@ -115,10 +114,10 @@ class Folder:
         for entry in self._entries(name):
             status = _status(entry)
             if not _is(stat.S_ISREG, status):
-                raise _no_picture(entry.path)
+                raise _layout.no_picture(entry.path)
             files.append(File(f"{name}/{entry.name}", status.st_size, status.st_mtime_ns))
         if not files:
-            raise _no_files(self.where(name))
+            raise _layout.no_files(self.where(name))
         return files
 
     def read(self, name: str) -> bytes:
@@ -137,11 +136,21 @@ class Folder:
                 shown = [e for e in entries if not _archive.hidden(PurePosixPath(e.name))]
         except OSError as error:
             reading.require_lasting(folder, error)
-            raise Mistake(
-                f"cannot read folder {folder} ({error.strerror}); --data-root takes a folder with "
-                f"{LAYOUT}"
-            ) from error
+            raise self._not_laid_out(name, error) from error
         return sorted(shown, key=lambda entry: entry.name)
+
+    def _not_laid_out(self, name: str, error: OSError) -> Mistake:
+        """Why a folder cannot be read: mostly, since the tree is laid out otherwise."""
+        if not os.path.lexists(self.path):
+            return _layout.no_root(self.path)
+        if name not in _layout.HALVES or os.path.lexists(self.path / name):
+            return Mistake(
+                f"cannot read folder {self.path / name} ({error.strerror}); --data-root takes a "
+                f"folder with {_layout.LAYOUT}"
+            )
+        folders = [e.name for e in self._entries("") if _is(stat.S_ISDIR, _status(e))]
+        root = f"{self.path}/"
+        return _layout.no_half(self.path, name, folders, root=root, holds=self.is_folder)
 
 
 class Zip:
@@ -224,7 +233,7 @@ class Zip:
         """As of a `Folder`."""
         classes = [own for own, info in self._entries(name) if info is None]
         if not classes:
-            raise _no_classes(self.where(name))
+            raise _layout.no_classes(self.where(name))
         return classes
 
     def files(self, name: str) -> list[File]:
@@ -232,10 +241,10 @@ class Zip:
         files = []
         for own, info in self._entries(name):
             if info is None:
-                raise _no_picture(self.where(f"{name}/{own}"))
+                raise _layout.no_picture(self.where(f"{name}/{own}"))
             files.append(File(f"{name}/{own}", info.file_size, info.CRC))
         if not files:
-            raise _no_files(self.where(name))
+            raise _layout.no_files(self.where(name))
         return files
 
     def read(self, name: str) -> bytes:
@@ -256,9 +265,10 @@ class Zip:
         """What a folder holds, in the order of the names; None for a folder."""
         held = self._held.get(self._top + name)
         if held is None:
-            raise Mistake(
-                f"{self.path} holds no folder {name}; --data-root takes a zip with {LAYOUT}"
-            )
+            top = self._held[self._top.rstrip("/")]
+            folders = sorted(own for own, info in top.items() if info is None)
+            root = self.where("")
+            raise _layout.no_half(self.path, name, folders, root=root, holds=self.is_folder)
         return iter(sorted(held.items(), key=lambda entry: entry[0]))
 
 
@@ -282,18 +292,3 @@ def _status(entry: os.DirEntry) -> os.stat_result | None:
 
 def _is(kind: Callable[[int], bool], status: os.stat_result | None) -> bool:
     return status is not None and kind(status.st_mode)
-
-
-def _no_classes(folder: str) -> Mistake:
-    return Mistake(f"{folder} has no class folders; put the pictures into {folder}/<class>/")
-
-
-def _no_picture(path: str) -> Mistake:
-    return Mistake(
-        f"{path} is no picture but a folder, a link to nothing or a device; pictures lie in the "
-        "folder of their class: move or remove it"
-    )
-
-
-def _no_files(folder: str) -> Mistake:
-    return Mistake(f"class folder {folder} holds no images; add some or remove the folder")
