@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distill.datasets import _decoded, _tree
-from distill.images import About, Data, ImageSet
+from distill.images import About, Data, ImageSet, Normalisation
 from distill.runtime.mistake import Mistake
 
 
@@ -53,7 +53,10 @@ def _has_name(path: Path, name: str) -> bool:
 
 
 def _half(tree: _decoded.Tree, about: About, half: str, names: Sequence[str]) -> ImageSet:
-    coloured = dataclasses.replace(about, shape=(3, *about.shape[1:]))
+    coloured = about  # a picture is decoded in colour, and then seen to be grey
+    if about.shape[0] == 1:
+        seen = Normalisation.fixed(3)
+        coloured = dataclasses.replace(about, shape=(3, *about.shape[1:]), normalisation=seen)
     pictures = _decoded.in_memory(
         tree, coloured, _decoded.Half(half, lambda label: tree.files(f"{half}/{names[label]}"))
     )
