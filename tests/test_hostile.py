@@ -297,6 +297,17 @@ def test_no_picture_is_refused_in_a_line_that_names_it(tmp_path, content):
         of_folder(tmp_path)
 
 
+def test_what_can_be_read_is_said_and_how_many_more_cannot(tmp_path):
+    folder = write_tree(tmp_path) / "train" / "dog"
+    for place in range(3):
+        (folder / f"a{place}.heic").write_bytes(b"ftypheic")
+    says = (
+        r"dog/a0.heic is not an image that can be read \(2 more end in .heic\); mend or remove it"
+    )
+    with pytest.raises(Mistake, match=f"{says}, or make it one of PNG, JPEG, BMP, .*, WEBP$"):
+        of_folder(tmp_path)
+
+
 def test_pictures_are_known_by_their_content_not_their_name(tmp_path):
     root = write_tree(tmp_path)
     before = of_folder(root)

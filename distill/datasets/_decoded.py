@@ -12,7 +12,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import torch
@@ -214,14 +214,27 @@ def _images(
             images[row] = _pictures.decode(tree.read(name), about.shape[-1])
         except Exception as error:  # of many kinds, whatever is damaged
             reading.require_lasting(Path(tree.where(name)), error)
-            raise Mistake(
-                f"{tree.where(name)} is not an image that can be read; mend or remove it"
-            ) from error
+            raise _no_image(tree, name, own) from error
 
     with contextlib.closing(pool.map(decode, range(len(own)))) as done:
         for _ in done:
             progress.advance()
     return images
+
+
+def _no_image(tree: Tree, name: str, own: Sequence[File]) -> Mistake:
+    """A file is no picture: what can be read, and how many of `own` have an ending like its own.
+
+    That is told of an ending that no picture has: another file `.png` may well be whole.
+    """
+    ending = PurePosixPath(name).suffix
+    alike = sum(file.name.endswith(ending) for file in own) - 1
+    more = f" ({alike} more end in {ending})"
+    known = not ending or _pictures.has_ending(name)
+    return Mistake(
+        f"{tree.where(name)} is not an image that can be read{'' if known or not alike else more}; "
+        f"mend or remove it, or make it one of {', '.join(_pictures.FORMATS)}"
+    )
 
 
 def _require_room(tree: Tree, bytes: int) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 import numpy as np
 import torch
@@ -34,6 +35,12 @@ def decode(content: bytes, size: int) -> Tensor:
         upright = _eight_bit(ImageOps.exif_transpose(picture)).convert("RGB")
         fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(fitted)).permute(2, 0, 1).contiguous()
+
+
+def has_ending(name: str) -> bool:
+    """Whether a file is named as a picture that can be read."""
+    formats = Image.registered_extensions()
+    return formats.get(PurePosixPath(name).suffix.lower()) in FORMATS
 
 
 @contextlib.contextmanager
