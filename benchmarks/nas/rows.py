@@ -103,12 +103,11 @@ def of_convnets(record: Record) -> bool:
 
 
 def scores_of(record: Record) -> list[float | None]:
-    """What ranks the networks; a network to which a score is not finite stands below all others."""
+    """What ranks the networks; one whose score is not finite stands below all others, at -inf."""
     scores = record.results.scores
-    known = [score for score in scores if score is not None]
-    if record.cell.proxy not in zero.SCORES or not known:
+    if record.cell.proxy not in zero.SCORES or not any(score is not None for score in scores):
         return scores
-    return [min(known) - 1 if score is None else score for score in scores]
+    return [-math.inf if score is None else score for score in scores]
 
 
 def row_of(
