@@ -298,11 +298,12 @@ def test_a_start_from_a_file_is_known_by_the_images_it_names_wherever_it_lies(tm
 @pytest.mark.parametrize(
     ("rows", "head", "says"),
     [
-        ([(0, 1)], "klass,position\n", "does not say .*columns class and position"),
-        ([(0, "x")], "class,position\n", "does not say .*columns class and position"),
-        ([(0, -1)], "class,position\n", "a number below 0"),
+        ([(0, 1)], "klass,position\n", "has no column class, but 'klass', 'position'.; give a CSV"),
+        ([(0, 1)], "", "has no column class, but '0', '1'"),
+        ([(0, "x")], "class,position\n", "does not say .*line 2: 'x' .*columns class and position"),
+        ([(0, 3), (0, -1)], "# a\n\nclass,position\n", "line 5: '-1' is no whole number of 0 or"),
         ([], "class,position\n", "it names no image"),
-        ([(0, 1), (0, 1)], "class,position\n", "names an image twice"),
+        ([(0, 1), (1, 1), (0, 1)], "#\nclass,position\n", "line 5 .* names image 1 again; leave"),
     ],
 )
 def test_a_file_that_names_no_images_is_refused(tmp_path, rows, head, says):
@@ -318,6 +319,10 @@ def test_a_file_must_name_enough_images_of_the_class(digits, tmp_path):
     few = Config(start=of_file(tmp_path, [(3, own[0])]))
     with pytest.raises(Mistake, match="names 1 images of class '3' where 2 are needed"):
         first_images(real, 2, config=few, seed=0)
+    strange = Config(start=of_file(tmp_path, [(3, own[0]), (3, own[1]), (12, 5)]))
+    says = "names images of class 12; the classes of digits are 0 to 9: leave others out"
+    with pytest.raises(Mistake, match=says):
+        first_images(real, 2, config=strange, seed=0)
     wrong = Config(start=of_file(tmp_path, [(3, own[0]), (3, own[1] + 1)]))
     with pytest.raises(Mistake, match=f"names image {own[1] + 1}, which is no training image of"):
         first_images(real, 2, config=wrong, seed=0)
