@@ -1,6 +1,7 @@
 """Class-incremental runs on real Avalanche, at small size."""
 
 import dataclasses
+import types
 
 import pytest
 import torch
@@ -9,12 +10,14 @@ from distill import datasets, plan
 from distill.images import Data, Normalisation
 from distill.plan import Plan
 from distill.runtime import registry
+from distill.runtime.compute import CPU
 from distill.runtime.mistake import Mistake
 from distill.runtime.store import Store
 from distill.training import train
 from distill.training.recipes import Recipe
 from downstream.continual import protocol as protocols
 from downstream.continual.data import class_incremental
+from downstream.continual.evaluation import Accuracies
 from downstream.continual.protocol import Protocol, class_order, step_sizes
 from downstream.continual.run import run_order
 from downstream.continual.strategies import MixedBatches, fresh_networks
@@ -115,6 +118,23 @@ def test_retraining_is_training_fresh_networks_on_the_memory_alone(digits, netwo
         test = digits.test.only(classes.tolist())
         plain = 100 * train.accuracy(networks, test.normalisation(test.images), test.labels)
         assert [matrix[2][j] for matrix in matrices] == pytest.approx(plain.tolist(), abs=0.01)
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_to_answer_a_class_that_is_not_seen_yet_is_wrong(digits, step):
+    """A network has an output for every class of the dataset, from the first step on."""
+    stream = class_incremental(digits, steps=10, order=1).test_stream
+    (answered,) = stream[step].classes_in_this_experience
+    network = fresh_networks(
+        digits.train, SMALL, order=1, step=0, device=torch.device("cpu")
+    ).networks[0]
+    with torch.no_grad():
+        network.head.weight.zero_()
+        network.head.bias.copy_(torch.arange(10) == answered)
+    accuracies = Accuracies(digits.test, CPU)
+    model = types.SimpleNamespace(networks=[network])
+    accuracies.before_eval(types.SimpleNamespace(model=model, current_eval_stream=stream[:1]))
+    assert accuracies.right.unique().tolist() == [step == 0]
 
 
 def test_the_same_seed_gives_the_same_figures(digits):

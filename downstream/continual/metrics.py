@@ -1,8 +1,9 @@
 """Figures of continual learning, all computed from one accuracy matrix.
 
 A matrix has a row a step and a column a step: entry [i][j] is the accuracy (in percent) on the test
-images of step j's classes, among all classes seen, after training step i; entries above the
-diagonal, of classes not seen yet, are None. `sizes[j]` is the number of test images of step j.
+images of step j's classes after training step i, where a network can answer any class of the
+dataset, those not seen yet too; entries above the diagonal, of classes not seen yet, are None.
+`sizes[j]` is the number of test images of step j.
 """
 
 from collections.abc import Sequence
