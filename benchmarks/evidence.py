@@ -164,15 +164,13 @@ def correlation(
     proxy: Sequence[float | None],
     truth: Sequence[float | None],
     *,
-    measure: str = "spearman",
     top: bool = False,
 ) -> Estimate:
-    """The rank correlation of a proxy with the truth, and its interval over the networks.
+    """Spearman's rank correlation of a proxy with the truth, and its interval over the networks.
 
     Args:
         proxy, truth: what ranks every network, higher is better; None where it is not known. Such
             a network is left out.
-        measure: a name in `ranking.MEASURES`.
         top: over the best fifth by the truth (of all networks whose truth is known) alone.
 
     Returns:
@@ -180,7 +178,7 @@ def correlation(
         which it is not (all equal) is left out.
     """
     (ours,), theirs = aligned([proxy], truth, top=top)
-    correlate = ranking.MEASURES[measure]
+    correlate = ranking.spearman_resampled
     return over_networks(lambda counts: correlate(ours, theirs, counts=counts), len(theirs))
 
 
@@ -189,7 +187,6 @@ def paired_correlation(
     reference: Sequence[float | None],
     truth: Sequence[float | None],
     *,
-    measure: str = "spearman",
     top: bool = False,
 ) -> Estimate:
     """How much better a proxy ranks than another: correlation(proxy) - correlation(reference).
@@ -198,7 +195,7 @@ def paired_correlation(
     `correlation`.
     """
     (ours, others), theirs = aligned([proxy, reference], truth, top=top)
-    correlate = ranking.MEASURES[measure]
+    correlate = ranking.spearman_resampled
     return over_networks(
         lambda counts: (
             correlate(ours, theirs, counts=counts) - correlate(others, theirs, counts=counts)

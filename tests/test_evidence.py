@@ -142,7 +142,6 @@ def test_a_correlation_is_over_the_networks_that_are_known():
     measured = evidence.correlation(proxy, truth)
     assert measured.mean == pytest.approx(0.9) and measured.networks == 5
     assert measured.levels == ("networks",)
-    assert evidence.correlation(proxy, truth, measure="kendall").mean == pytest.approx(0.8)
 
 
 def test_the_top_is_the_best_by_the_truth_whatever_trials_failed():

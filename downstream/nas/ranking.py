@@ -20,11 +20,6 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
     return float(spearman_resampled(first, second, counts=np.ones((1, len(first))))[0])
 
 
-def kendall(first: np.ndarray, second: np.ndarray) -> float:
-    """Kendall's tau-b. NaN if either is constant."""
-    return float(kendall_resampled(first, second, counts=np.ones((1, len(first))))[0])
-
-
 def spearman_resampled(first: np.ndarray, second: np.ndarray, *, counts: np.ndarray) -> np.ndarray:
     """Spearman's rank correlation in each of R resamples of the same n networks.
 
@@ -40,29 +35,6 @@ def spearman_resampled(first: np.ndarray, second: np.ndarray, *, counts: np.ndar
     return _ratio(
         (counts * ours * theirs).sum(1), (counts * ours**2).sum(1), (counts * theirs**2).sum(1)
     )
-
-
-def kendall_resampled(first: np.ndarray, second: np.ndarray, *, counts: np.ndarray) -> np.ndarray:
-    """Kendall's tau-b in each of R resamples of the same n networks.
-
-    Args:
-        first, second: [n], what ranks the networks.
-        counts: [R, n], how often each network stands in each resample.
-
-    Returns:
-        [R]; NaN where either ranking is constant.
-    """
-    counts = np.asarray(counts, dtype=float)
-    ours, theirs = (np.sign(np.subtract.outer(v, v)) for v in (_floats(first), _floats(second)))
-
-    def pairs(signs: np.ndarray) -> np.ndarray:
-        return ((counts @ signs) * counts).sum(1)
-
-    return _ratio(pairs(ours * theirs), pairs(np.abs(ours)), pairs(np.abs(theirs)))
-
-
-MEASURES = {"spearman": spearman_resampled, "kendall": kendall_resampled}
-"""The rank correlations by name, each over resamples."""
 
 
 def explained(values: np.ndarray, levels: np.ndarray, *, counts: np.ndarray) -> np.ndarray:
@@ -132,17 +104,13 @@ def _between(deviations: np.ndarray, levels: np.ndarray, counts: np.ndarray) -> 
     return np.stack(totals, axis=1)
 
 
-def _floats(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values, dtype=float)
-
-
 def _centred_ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Mean rank [R, n] of every network in every resample, less the mean of all ranks.
 
     `take` leaves a resample's numbers side by side, where an index would strew them: three times as
     fast.
     """
-    _, place = np.unique(_floats(values), return_inverse=True)
+    _, place = np.unique(np.asarray(values, dtype=float), return_inverse=True)
     order = np.argsort(place, kind="stable")
     starts = np.flatnonzero(np.diff(place[order], prepend=-1))
     equals = np.add.reduceat(counts.take(order, axis=1), starts, axis=1)
