@@ -281,12 +281,12 @@ def test_a_network_whose_score_is_not_finite_is_ranked_last_and_never_dropped(pu
     last = record("synflow", [-2e9, *scores[1:]])
     assert rows.scores_of(known)[0] < min(scores[1:])
     assert rows.scores_of(record("synflow", [1e20, 3e20, None] + [2e20] * 37))[2] < 1e20
-    shown = [rows.row_of(own, [own], published) for own in (known, last)]
+    shown = [rows.row_of(own, [own], published, label="") for own in (known, last)]
     assert shown[0]["Spearman, all"] == shown[1]["Spearman, all"] and shown[0]["n"] == 40
     assert shown[0]["failed"] == 1
     trained = record("random", [None, *scores[1:]])
     assert rows.scores_of(trained)[0] is None
-    assert rows.row_of(trained, [trained], published)["n"] == 39
+    assert rows.row_of(trained, [trained], published, label="")["n"] == 39
 
 
 def test_the_tables_of_axes_say_what_decides_and_what_a_proxy_misjudges(published):

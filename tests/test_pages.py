@@ -449,6 +449,27 @@ def test_a_curve_is_of_the_classes_seen_and_ends_at_the_final_accuracy():
     assert frame.iloc[0]["accuracy"] == evidence.estimate(first).mean
 
 
+def test_a_curve_estimates_no_differences(monkeypatch):
+    records = [continual_record(), continual_record("dm")]
+    monkeypatch.setattr(evidence, "paired", None)
+    assert len(curve_frame(records)) == 4
+
+
+@pytest.mark.parametrize("make", [continual_record, classification_record])
+def test_the_rows_of_a_page_are_called_once_and_not_for_each_row(make, monkeypatch):
+    calls = []
+
+    def counted(records):
+        calls.append(len(records))
+        return labels(records)
+
+    monkeypatch.setattr(f"benchmarks.{make().kind}.page.labels", counted)
+    for count in (1, 3):
+        calls.clear()
+        page_of(*(make(method) for method in ("random", "dm", "herding")[:count]))
+        assert len(calls) <= 2
+
+
 @pytest.fixture
 def figure():
     records = [

@@ -54,7 +54,7 @@ def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
     named = labels(records)
     order = in_order(named.values())
     records = sorted(records, key=lambda r: (r.cell.making.ipc, order.index(named[r.key])))
-    rows = [_row(record, records, reported) for record in records]
+    rows = [_row(record, records, reported, named[record.key]) for record in records]
     texts = pd.DataFrame([_texts(row) for row in rows]).dropna(axis="columns", how="all")
     table = Table(texts, [record.key for record in records])
     p = records[0].protocol
@@ -71,12 +71,14 @@ def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
     )
 
 
-def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Any]:
+def _row(
+    record: Record, records: Sequence[Record], reported: Sequence[Reported], label: str
+) -> dict[str, Any]:
     protocol, making = record.protocol, record.cell.making
     estimate = accuracy(record)
     return {
         "ipc": making.ipc,
-        "method": labels(records)[record.key],
+        "method": label,
         "accuracy": estimate,
         MINUS: minus_reference(record, records),
         **beside.columns(

@@ -73,7 +73,7 @@ def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
     named = labels(records)
     order = in_order(named.values())
     records = sorted(records, key=lambda r: (_place(r), order.index(named[r.key])))
-    rows = [_row(record, records, reported) for record in records]
+    rows = [_row(record, records, reported, named[record.key]) for record in records]
     frame = pd.DataFrame([_numbers(row) for row in rows]).astype({"ipc": "Int64"})
     texts = pd.DataFrame([_texts(row) for row in rows]).dropna(axis="columns", how="all")
     keys = [record.key for record in records]
@@ -102,7 +102,9 @@ def _place(record: Record) -> float:
     return math.inf if record.cell.making.method == "joint" else record.cell.making.ipc
 
 
-def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]) -> dict[str, Any]:
+def _row(
+    record: Record, records: Sequence[Record], reported: Sequence[Reported], label: str
+) -> dict[str, Any]:
     protocol, making = record.protocol, record.cell.making
     estimates = {}
     for name, (measure, within) in MEASURES.items():
@@ -113,7 +115,7 @@ def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]
         "ipc": None if place == math.inf else place,
         "by size": by_size,
         "n": rows_of.n(record),
-        "buffer": labels(records)[record.key],
+        "buffer": label,
         **estimates,
         **{name: by_size[place][name] if sized(record) else None for name in MINUS},
         **beside.columns(
@@ -137,13 +139,17 @@ def _row(record: Record, records: Sequence[Record], reported: Sequence[Reported]
     }
 
 
+def _beside(record: Record, records: Sequence[Record]) -> list[int]:
+    """The images a class that it is shown at: its own; of what has none, every size."""
+    return [record.cell.making.ipc] if sized(record) else sizes(records) or [0]
+
+
 def _by_size(record: Record, records: Sequence[Record]) -> dict[int, dict[str, Estimate | None]]:
-    """Its final accuracy and differences, by images a class; of what has none, beside each size."""
-    own = [record.cell.making.ipc] if sized(record) else sizes(records) or [0]
+    """Its final accuracy and differences, by images a class."""
     return {
         ipc: {"final": final(record)}
         | {f"minus {b}": minus_buffer(record, b, records, ipc=ipc) for b in REFERENCES}
-        for ipc in own
+        for ipc in _beside(record, records)
     }
 
 
@@ -221,5 +227,5 @@ def curve_frame(records: Sequence[Record]) -> pd.DataFrame:
 
             at = evidence.estimate(runs(record, at_step), within=evidence.PERCENT)
             own = (named[record.key], seen, at.mean, at.low, at.high)
-            rows += [(ipc, *own) for ipc in _by_size(record, records)]
+            rows += [(ipc, *own) for ipc in _beside(record, records)]
     return pd.DataFrame(rows, columns=["ipc", "buffer", "classes", "accuracy", "low", "high"])

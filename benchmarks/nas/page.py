@@ -97,7 +97,8 @@ def _title(record: Record) -> str:
 
 def _ranking(records: Sequence[Record], published: Sequence[Reported]) -> Page:
     records = ordered(records)
-    rows = [row_of(record, records, published) for record in records]
+    named = row_labels(records)
+    rows = [row_of(record, records, published, label=named[record.key]) for record in records]
     keys = [record.key for record in records]
     texts = pd.DataFrame([_texts(row) for row in rows]).astype(WHOLE)
     known = any("reported" in c and texts[c].notna().any() for c in texts)

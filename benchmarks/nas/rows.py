@@ -111,10 +111,10 @@ def scores_of(record: Record) -> list[float | None]:
 
 
 def row_of(
-    record: Record, records: Sequence[Record], published: Sequence[Reported]
+    record: Record, records: Sequence[Record], published: Sequence[Reported], *, label: str
 ) -> dict[str, Any]:
     """Of a ranking's table: correlations, differences, published figures, choice and cost."""
-    row: dict[str, Any] = {"proxy": row_labels(records)[record.key], "steps": record.cell.steps}
+    row: dict[str, Any] = {"proxy": label, "steps": record.cell.steps}
     row |= dict.fromkeys(COLUMNS)
     scores, truth = scores_of(record), record.results.truth
     other = reference(record, records)
