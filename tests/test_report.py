@@ -371,3 +371,12 @@ def test_a_browser_sorts_and_searches_tables_and_the_page_is_no_wider_than_the_s
     assert list(map(float, shown)) == [hours[0], hours[0], hours[-1]]
     assert (found, fits, folded, opened) == ("2", "true", "false", "true")
     assert (held, others) == ("true", "true"), "the first column stays in view where it is narrow"
+
+
+def test_methods_that_learn_are_compared_with_the_same_settings_alone():
+    for settings, count in (({}, 1), ({"iterations": 5000}, 0), ({"power": 1.0}, 1)):
+        own = classification_record("datadam", config=settings, label="datadam paper")
+        records = [own, classification_record("dm"), classification_record("random")]
+        known = comparisons(records, pages(records, PUBLISHED))
+        others = [c.against for c in known if c.name == "datadam"]
+        assert (others.count("dm"), others.count("random")) == (count, 1)

@@ -77,7 +77,8 @@ class Comparison:
 def comparisons(records: Sequence[Record], pages: Mapping[str, Page]) -> list[Comparison]:
     """All of them, on test images.
 
-    Learned methods are compared with `REFERENCES`, a method with other settings than its preset's
+    Learned methods are compared with `REFERENCES`, of which one that learns too has to have been
+    told the same; a method with other settings than its preset's
     with the method as it is in the preset, and the proxies of a search with random images. Of one
     comparison after several numbers of epochs that of the most counts.
     """
@@ -149,8 +150,20 @@ def _pairs(records: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
                 yield record, stand[method][0]
             elif issubclass(registry.load("distill.methods", method).Config, learn.Config):
                 for name, only in REFERENCES.items():
-                    if name in stand and only in (None, method):
-                        yield record, stand[name][0]
+                    other = _alike(record, members, name) if only in (None, method) else None
+                    if other is not None:
+                        yield record, other
+
+
+def _alike(record: Record, members: Sequence[Record], method: str) -> Record | None:
+    """What a record is compared with: a method as it stands, one that learns with its settings."""
+    others = [other for other in members if other.cell.making.method == method]
+    config = registry.load("distill.methods", method).Config
+    if not issubclass(config, learn.Config):
+        return standing(others)[method][0] if others else None
+    known = [field.name for field in dataclasses.fields(config)]
+    wanted = {n: value for n, value in record.cell.making.config.items() if n in known}
+    return next((other for other in others if other.cell.making.config == wanted), None)
 
 
 def _epochs(record: Record) -> int:

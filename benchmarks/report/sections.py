@@ -88,7 +88,11 @@ def _found(
     points = [_lead(own) for own in _grouped(main, lambda c: (c.decimals, order.index(c.against)))]
     variants = [own for own in known if own.variant]
     if variants:
-        best = max(variants, key=lambda own: (own.side == AHEAD, own.difference.low))
+        # An interval over the networks of one set says nothing of how another set would do.
+        best = max(
+            variants,
+            key=lambda c: (c.side == AHEAD, c.difference.sets > 1, c.difference.low),
+        )
         gain = f" The surest gain is {_said(best)}." if best.side == AHEAD else ""
         points.append(f"Other settings than the preset's: {_sides(variants)}.{gain}")
     spoken = [own.verdict for own in beside.values() if own.verdict]
