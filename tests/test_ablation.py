@@ -128,7 +128,7 @@ def test_a_row_without_the_plain_ones_numbers_has_no_difference_and_stands_last(
     plt.close("all")
 
 
-def test_dm_stands_there_only_at_the_same_sizes_and_as_the_nearest_of_its_own(records):
+def test_dm_stands_there_only_at_the_same_sizes_and_with_the_plain_ones_settings(records):
     few = record(method="dm", accuracies=PLAIN[:2])
     near = record("iterations=7", method="dm", change=BETWEEN)
     far = record("iterations=7 rate=2", method="dm", change=BETWEEN)
@@ -140,7 +140,7 @@ def test_dm_stands_there_only_at_the_same_sizes_and_as_the_nearest_of_its_own(re
         return [name for name in frame["method"] if name.startswith("dm")]
 
     assert dms(many) == [] and dms(few) == ["dm"]
-    assert dms(far, near, many) == ["dm iterations=7"]
+    assert dms(far, near, many) == [] and dms(far, near, few) == ["dm"]
 
 
 def test_without_a_plain_preset_the_row_that_the_others_differ_least_from_takes_its_place():

@@ -52,7 +52,7 @@ def idle(monkeypatch):
 
 def test_the_same_command_again_makes_nothing_and_says_and_exports_all(out, idle, tmp_path, capsys):
     before = out.read_bytes(), out.stat().st_mtime_ns
-    left = tmp_path / "set.safetensors.parts" / "digits-dm-ipc1-class3-0123456789.safetensors"
+    left = tmp_path / "set.safetensors.parts" / "digits-dm-ipc1-class3-0123456789.safetensors.lock"
     left.parent.mkdir()
     left.touch()  # by a run that was killed at its very end
     main([*LINE, "--out", str(out), "--export", str(tmp_path / "pictures")])

@@ -14,7 +14,7 @@ import torch
 from distill import __main__ as command
 from distill import open_set
 from distill.images import Data, ImageSet
-from distill.interchange import exporting, pixels
+from distill.interchange import exporting, formats, pixels
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
 from distill.sets.export import MARK
@@ -532,9 +532,11 @@ def test_an_unknown_verb_is_named_with_the_nearest(fails):
 
 
 def test_a_file_that_names_its_classes_is_of_no_others(few, take, tmp_path):
-    held = {"data": [list(few)], "classes": list("0123456789")}
-    assert same(take(held, "--pixels", "raw")[0], few)
+    held = {"data": [list(few)], "classes": ["zero", *"123456789"]}
+    assert same(take(held, "--pixels", "raw")[0], few)  # others spell theirs as they like
+    held |= {formats.PIXELS: formats.RAW, "classes": list("0123456789")}
+    assert same(take(held)[0], few)
     held["classes"][3] = "lamp"
     torch.save(held, tmp_path / "others.pt")
     with pytest.raises(Mistake, match=r"of other classes than the 10 .* \('lamp', not '3'\)"):
-        take(None, "--pixels", "raw", name="others.pt")
+        take(None, name="others.pt")

@@ -29,7 +29,7 @@ SHARED = [
     (["--image-size", "big"], "Error parsing --image-size"),
     (["--dataset", "folder"], "give --image-size"),
     (["--dataset", "folder", "--image-size", "4"], "--image-size 4: give 8 to 1024"),
-    (["--dataset", "folder", "--image-size", "8", "--data-root", "/none"], "cannot read.*none"),
+    (["--dataset", "folder", "--image-size", "8", "--data-root", "/none"], "there is no /none; "),
     (["--ipcs", "2"], "unknown flag '--ipcs'; did you mean --ipc"),
     (["stray"], "'stray' follows no flag|unknown verb 'stray'; accepted: import, export"),
     (["--method.powr", "2"], "unknown flag '--method.powr'; did you mean --method.power[?] "),

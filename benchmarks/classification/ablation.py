@@ -6,7 +6,15 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import evidence
-from benchmarks.classification.rows import accuracy, base, called, numbers, runs, setting
+from benchmarks.classification.rows import (
+    accuracy,
+    base,
+    called,
+    numbers,
+    runs,
+    setting,
+    told,
+)
 from benchmarks.evidence import Estimate
 from benchmarks.page import (
     Drawing,
@@ -121,16 +129,17 @@ def _apart(record: Record, other: Record) -> int:
 
 
 def _beside(plain: Record, records: Sequence[Record]) -> list[Record]:
-    """The row of `BESIDE` that is nearest to `plain` in its settings, where there is one."""
-    making = plain.cell.making
+    """The row of `BESIDE` with the settings of `plain`, as far as it has them; or none."""
+    making, wanted = plain.cell.making, told(plain, BESIDE)
     others = [
         other
         for other in records
         if (other.protocol_key, other.cell.making.ipc) == (plain.protocol_key, making.ipc)
         and other.cell.making.method == BESIDE != making.method
+        and other.cell.making.config == wanted
         and _paired(other, plain) is not None
     ]
-    return sorted(others, key=lambda other: (_apart(other, plain), other.key))[:1]
+    return sorted(others, key=lambda other: other.key)[:1]
 
 
 def _paired(record: Record, other: Record) -> Estimate | None:

@@ -1,5 +1,6 @@
 """What the pages of classification share: the runs of a record, and what their rows hold."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from benchmarks import evidence
 from benchmarks.evidence import Estimate, Run
 from benchmarks.page import at_precision
 from benchmarks.record import Record
+from distill.runtime import registry
 from distill.training import recipes
 from distill.training.recipes import Recipe
 
@@ -22,6 +24,13 @@ def base(record: Record) -> str:
     parts += [protocol.dataset.judged_on] if protocol.dataset.judged_on != "test" else []
     own = called(protocol, protocol.recipe).split(",")[0]
     return "-".join([*parts, *([own] if own == "idc" else [])])  # the others tell their epochs
+
+
+def told(record: Record, method: str) -> dict[str, Any]:
+    """The settings of a record's set, as far as another method has them."""
+    config = registry.load("distill.methods", method).Config
+    known = [field.name for field in dataclasses.fields(config)]
+    return {n: value for n, value in record.cell.making.config.items() if n in known}
 
 
 def called(protocol: Any, recipe: Recipe) -> str:

@@ -64,10 +64,11 @@ def main(args: list[str]) -> None:
     whole, pieces = opened(command.sets)
     if not whole and not pieces:
         raise Mistake("no given file is of a set; give the files of some")
+    require_alike([*whole, *pieces])
     pieces, left = finished(pieces)
     if left:
         print(f"left out: {left} of the sets in pieces, with fewer classes", file=sys.stderr)
-    require_alike([*whole, *pieces])
+    require_shared([*whole, *pieces])
     judged = worth.of_sets([*whole, *pieces], read(record_folders(command.runs)))
     shown = [*whole, *judged.firsts(pieces)]
     drawn = sheet.draw(shown, judged, each=command.each, most=command.classes)
@@ -80,7 +81,7 @@ def require_alike(sets: "list[SyntheticSet]") -> None:
     """Check that sets can share a sheet.
 
     Raises:
-        Mistake: they are of two datasets, of images of two sizes, or have no class in common.
+        Mistake: they are of two datasets, or of images of two sizes.
     """
     first = sets[0]
     for own in sets:
@@ -90,6 +91,14 @@ def require_alike(sets: "list[SyntheticSet]") -> None:
         if own.images.shape[1:] != first.images.shape[1:]:
             sizes = ["x".join(map(str, s.images.shape[1:])) for s in (first, own)]
             raise Mistake(f"the sets' images are of {sizes[0]} and of {sizes[1]}; give alike ones")
+
+
+def require_shared(sets: "list[SyntheticSet]") -> None:
+    """Check that a column can be drawn.
+
+    Raises:
+        Mistake: the sets have no class in common.
+    """
     if not set.intersection(*(set(own.labels.tolist()) for own in sets)):
         raise Mistake("the sets have no class in common; give sets of the same classes")
 

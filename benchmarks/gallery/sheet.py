@@ -10,6 +10,7 @@ from torch import Tensor
 
 from benchmarks.gallery.worth import Judged
 from benchmarks.order import in_order
+from distill.runtime.mistake import short
 from distill.sets.gallery import GAP, enlarged, fitting, picture
 from distill.synthetic import SyntheticSet
 
@@ -73,7 +74,7 @@ def _rows(sets: Sequence[SyntheticSet], judged: Judged) -> list[tuple[str, Synth
     for name, own in zip(named, sets, strict=True):
         alike = [s.made.config for s, other in zip(sets, named, strict=True) if other == name]
         settings = own.made.config.items()
-        told = [f"{key}={v}" for key, v in settings if any(c.get(key) != v for c in alike)]
+        told = [f"{key}={short(v)}" for key, v in settings if any(c.get(key) != v for c in alike)]
         full = " ".join([name, *told])
         count = sum(other.partition(" (")[0] == full for other, _ in rows)
         rows.append((f"{full} ({count + 1})" if count else full, own))

@@ -161,8 +161,7 @@ def _alike(record: Record, members: Sequence[Record], method: str) -> Record | N
     config = registry.load("distill.methods", method).Config
     if not issubclass(config, learn.Config):
         return standing(others)[method][0] if others else None
-    known = [field.name for field in dataclasses.fields(config)]
-    wanted = {n: value for n, value in record.cell.making.config.items() if n in known}
+    wanted = classification.told(record, method)
     return next((other for other in others if other.cell.making.config == wanted), None)
 
 

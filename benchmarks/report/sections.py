@@ -69,6 +69,7 @@ def _reading(records: Sequence[Record]) -> list[Block]:
         "Accuracies are in percent. In brackets: the 95 % interval. Methods are compared in pairs, "
         "over the same sets, class orders and networks; a lead is shown, and **bold**, only where "
         "the interval of the difference leaves out 0, as one in twenty comparisons of equals does. "
+        "With one set the interval is over its networks alone: another set may do otherwise. "
         "ipc: images a class.",
         f"All of it comes from {len(records)} records ({parts}) made from {dates[0]} to "
         f"{dates[-1]}, and from what is published. `python -m benchmarks.tables` writes this page "
@@ -172,8 +173,9 @@ def _negative(known: Sequence[Comparison]) -> list[Block]:
 
     title = f"All {len(behind)} as a table, and the {len(nothing)} in which nothing is shown"
     return [
-        "Learned methods against random images and herding, DataDAM against DM, other settings "
-        "against the preset's, proxies of a search against random images; by the records' dates. "
+        "Learned methods against random images and herding, DataDAM against DM of the same "
+        "settings, other settings against the preset's or what is nearest to it, proxies of a "
+        "search against random images; by the records' dates. "
         f"In {len(behind)} such comparisons a method is shown to be behind:",
         [_line(own) for own in _grouped(behind, place)],
         Section(title, "negative-results", tables),

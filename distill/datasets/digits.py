@@ -31,7 +31,7 @@ def load(root: Path, about: About) -> Data:
     Raises:
         Mistake: `root` was given, and holds pictures: another dataset is meant.
     """
-    if root != Path("data") and (root / "train").is_dir():
+    if root != Path("data") and any(folder.is_dir() for folder in root.glob("train/*")):
         raise Mistake(
             f"--data-root {root} holds pictures, and --dataset {about.name} reads none of them; "
             "give --dataset folder --image-size N"

@@ -56,7 +56,7 @@ class Contents(NamedTuple):
     Attributes:
         labels: None where the file has none. sets: how many the file holds.
         pixels: `UNITS` where the file itself says that its images are such, or None.
-        classes: the names of all, where the file has them.
+        classes: the names of all, where `pixels` is known and the file has them.
     """
 
     images: Tensor
@@ -83,7 +83,7 @@ def read(path: Path, *, number: int = 0) -> Contents:
     images, labels = pairs[number]
     ours = isinstance(stated, str) and stated == RAW
     names = held.get("classes") if isinstance(held, Mapping) else None
-    named = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    named = ours and isinstance(names, list) and all(isinstance(name, str) for name in names)
     classes = tuple(names) if named else None
     return Contents(images, labels, len(pairs), UNITS if ours else None, classes)
 

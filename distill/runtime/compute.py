@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import dataclasses
 import functools
+import importlib
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -85,6 +86,8 @@ class Compute:
                 f"note: {device} only emulates bfloat16 here, which takes longer than float32; "
                 "leave --precision out to have what is fastest"
             )
+        # torch would import it at the first optimiser, and an interrupt within imports can be lost.
+        importlib.import_module("torch._dynamo")
         return cls(device, threads, chosen, compile, deterministic)
 
     def enter(self) -> None:
