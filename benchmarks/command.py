@@ -171,9 +171,9 @@ def _show(page: "Page", own: Collection[str], out: Path, *, name: str) -> list[P
         print(markdown(table.marked(own)))
     print(page.note)
     paths = []
-    for end, drawing in page.drawings.items():
+    if page.drawings:
         from benchmarks import figures  # takes a second, and many pages have none
-
+    for end, drawing in page.drawings.items():
         paths.append(out / "figures" / f"{name}{end}.png")
         write_atomically(paths[-1], figures.draw(drawing))
     return paths

@@ -78,9 +78,9 @@ def comparisons(records: Sequence[Record], pages: Mapping[str, Page]) -> list[Co
     """All of them, on test images.
 
     Learned methods are compared with `REFERENCES`, of which one that learns too has to have been
-    told the same; a method with other settings than its preset's
-    with the method as it is in the preset, and the proxies of a search with random images. Of one
-    comparison after several numbers of epochs that of the most counts.
+    told the same; a method with other settings than its preset's with the method as it is in the
+    preset, and the proxies of a search with random images. Of one comparison after several numbers
+    of epochs that of the most counts.
     """
     shown, most = where(pages), {}
     for record, other in sorted(_pairs(records), key=lambda pair: _epochs(pair[0])):
@@ -148,21 +148,24 @@ def _pairs(records: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
             method = record.cell.making.method
             if record not in stand[method]:
                 yield record, stand[method][0]
-            elif issubclass(registry.load("distill.methods", method).Config, learn.Config):
+            elif _learns(method):
                 for name, only in REFERENCES.items():
-                    other = _alike(record, members, name) if only in (None, method) else None
-                    if other is not None:
-                        yield record, other
+                    if name in stand and only in (None, method):
+                        others = (
+                            _told_alike(record, members, name) if _learns(name) else stand[name]
+                        )
+                        yield from ((record, other) for other in others[:1])
 
 
-def _alike(record: Record, members: Sequence[Record], method: str) -> Record | None:
-    """What a record is compared with: a method as it stands, one that learns with its settings."""
-    others = [other for other in members if other.cell.making.method == method]
-    config = registry.load("distill.methods", method).Config
-    if not issubclass(config, learn.Config):
-        return standing(others)[method][0] if others else None
+def _learns(method: str) -> bool:
+    return issubclass(registry.load("distill.methods", method).Config, learn.Config)
+
+
+def _told_alike(record: Record, members: Sequence[Record], method: str) -> list[Record]:
+    """Those of a method with the settings of a record, as far as it has them."""
     wanted = classification.told(record, method)
-    return next((other for other in others if other.cell.making.config == wanted), None)
+    made = [(other, other.cell.making) for other in members]
+    return [other for other, own in made if (own.method, own.config) == (method, wanted)]
 
 
 def _epochs(record: Record) -> int:

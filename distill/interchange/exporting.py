@@ -35,8 +35,7 @@ class Export:
     """The set's file, of python -m distill or python -m distill import."""
     to: Path
     """A folder for pictures/<class>/<number>.png, set.pt, set.parquet and sheet.png: empty, not
-    there yet, or of an earlier export, whose files of
-    the kinds asked for are replaced."""
+    there yet, or of an earlier export, whose files of the kinds asked for are replaced."""
     kind: str | None = None
     """Some of pictures,pt,parquet,sheet with commas between; all if not given. In pictures and
     parquet pixels have 8 bits, and what lies beyond 0..1 is lost. parquet needs pyarrow."""
