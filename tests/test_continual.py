@@ -247,6 +247,8 @@ def test_the_presets_read_the_facts_of_a_dataset():
     assert "flip" in preset(cifar).recipe.operations
     assert preset(digits).sets == 5 and preset(cifar).sets == 3
     assert preset(cifar, orders=2).sets == 2
+    assert preset(digits).networks == 3 and preset(cifar).networks == 1
+    assert preset(digits, networks=1).networks == 1
     assert "-d4-" in preset(datasets.about("folder", size=64)).network
 
 
@@ -261,6 +263,7 @@ def test_order_o_has_set_o_mod_sets():
         ({"name": "papr"}, "unknown preset 'papr'"),
         ({"strategy": "retrian"}, "unknown strategy 'retrian'.*mean retrain"),
         ({"orders": 0}, "--orders 0 is no run"),
+        ({"networks": 0}, "--networks 0 is no run"),
         ({"sets": 0}, "--sets 0 cannot be spread.*give 1 to 3"),
         ({"sets": 4}, "--sets 4 cannot be spread over the 3 orders.*give 1 to 3"),
     ],

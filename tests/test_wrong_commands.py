@@ -59,7 +59,7 @@ WHOLE = {  # values that are numbers and yet no sense
 }
 FLAGS = {
     "distill": ("ipc", "seed", "image-size"),
-    "continual": ("ipc", "seed", "image-size", "workers", "steps", "orders", "sets"),
+    "continual": ("ipc", "seed", "image-size", "workers", "steps", "orders", "sets", "networks"),
     "classification": ("ipc", "seed", "image-size", "workers", "sets", "networks", "epochs"),
     "nas": ("ipc", "seed", "image-size", "workers", "epochs", "trials", "concurrency", "port"),
 }

@@ -61,6 +61,8 @@ class Continual:
     """How many class orders, each a run of its own."""
     sets: choices.Count | None = None
     """How many sets of images: order o uses set o mod SETS; the preset's if not given."""
+    networks: choices.Count | None = None
+    """How many networks go through each class order; the preset's if not given."""
     strategy: str = "retrain"
     """retrain: fresh networks on the memory alone, as published; replay: the networks go on."""
     network: str | None = None
@@ -154,6 +156,7 @@ def prepare(command: Continual, flags: list[str]) -> Ready:
         steps=command.steps,
         orders=command.orders,
         sets=1 if plan.method in reference.WITHOUT_SETS else command.sets,
+        networks=command.networks,
         strategy=command.strategy,
         seed=command.seed,
         recipe=command.recipe,

@@ -47,6 +47,8 @@ class Protocol:
             raise unknown("strategy", self.strategy, STRATEGIES)
         if self.orders < 1:
             raise Mistake(f"--orders {self.orders} is no run; give 1 or more")
+        if self.networks < 1:
+            raise Mistake(f"--networks {self.networks} is no run; give 1 or more")
         if not 1 <= self.sets <= self.orders:
             raise Mistake(
                 f"--sets {self.sets} cannot be spread over the {self.orders} orders of --orders; "
@@ -67,6 +69,7 @@ def preset(
     seed: int,
     orders: int = 5,
     sets: int | None = None,
+    networks: int | None = None,
     recipe: str | None = None,
     epochs: int | None = None,
 ) -> Protocol:
@@ -82,25 +85,27 @@ def preset(
 
     Args:
         sets: the preset's if None, and no more than there are orders.
+        networks: trained for each order; the preset's if None.
         recipe: name of that of `retrain` (`recipes.named`), instead of the preset's.
         epochs: of the training at each step, instead of the recipe's.
 
     Raises:
-        Mistake: unknown preset, strategy or recipe, orders or epochs below 1, sets below 1 or above
-            the orders, or a recipe for `replay`.
+        Mistake: unknown preset, strategy or recipe, orders, networks or epochs below 1, sets below
+            1 or above the orders, or a recipe for `replay`.
     """
     paper = presets.protocol(name) == "paper"
     ample = paper or about.small
-    usual = 1 if paper else 5 if about.small else 3
+    usual_sets = 1 if paper else 5 if about.small else 3
+    usual_networks = 3 if ample or strategy == "retrain" else 1
     return Protocol(
         steps=steps,
         strategy=strategy,
         network=f"convnet-d{about.depth}-w{128 if paper else 32}-instance-relu-avg",
-        networks=3 if ample or strategy == "retrain" else 1,
+        networks=usual_networks if networks is None else networks,
         recipe=_recipe(about, strategy, recipe, epochs, paper=paper),
         seed=seed,
         orders=orders,
-        sets=max(1, min(usual, orders)) if sets is None else sets,
+        sets=max(1, min(usual_sets, orders)) if sets is None else sets,
     )
 
 
