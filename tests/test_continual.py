@@ -10,10 +10,10 @@ from distill import datasets, plan
 from distill.images import Data, Normalisation
 from distill.plan import Plan
 from distill.runtime import registry
-from distill.runtime.compute import CPU
+from distill.runtime.compute import CPU, Compute
 from distill.runtime.mistake import Mistake
 from distill.runtime.store import Store
-from distill.training import train
+from distill.training import passes, train
 from distill.training.recipes import Recipe
 from downstream.continual import protocol as protocols
 from downstream.continual.data import class_incremental
@@ -49,7 +49,7 @@ def quick(method, about, ipc, **changes):
     return Plan(method, dataclasses.replace(config, **settings, **changes), ipc)
 
 
-def run(data, method="random", ipc=2, order=1, distill=None, **changes):
+def run(data, method="random", ipc=2, order=1, distill=None, compute=CPU, **changes):
     asked = quick(method, data.train.about, ipc)
     return run_order(
         data,
@@ -57,6 +57,7 @@ def run(data, method="random", ipc=2, order=1, distill=None, **changes):
         ipc=ipc,
         protocol=dataclasses.replace(SMALL, **changes),
         order=order,
+        compute=compute,
     )
 
 
@@ -215,6 +216,32 @@ def test_two_orders_with_batch_norm_can_share_a_store(digits, tmp_path):
             digits, ipc=1, order=order, distill=lambda r: plan.distill(asked, r, store=store)
         )
         assert stored == run(digits, ipc=1, order=order, distill=lambda r: plan.distill(asked, r))
+
+
+def enlarged(half, times):
+    """The same images with every pixel repeated, too large to be stacked."""
+    about = half.about
+    shape = (about.shape[0], *(side * times for side in about.shape[1:]))
+    images = half.images.repeat_interleave(times, 2).repeat_interleave(times, 3)
+    return dataclasses.replace(half, about=dataclasses.replace(about, shape=shape), images=images)
+
+
+def test_fresh_networks_are_compiled_where_their_training_is_long_enough(digits, monkeypatch):
+    """As those are that `benchmarks.classification` trains."""
+    seen, data = [], Data(*(enlarged(half, 3) for half in digits))
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: seen.append(1) or function)
+    low = Compute(precision="bfloat16")
+
+    def compilations(compute):
+        seen.clear()
+        run(data, compute=compute, networks=1)
+        return len(seen)
+
+    assert compilations(low) == 0  # too short
+    monkeypatch.setattr(passes, "WORTH_COMPILING", 4e7)
+    assert compilations(low) == 2  # the memory of the first of three steps is small
+    assert compilations(CPU) == 0  # float32
+    assert compilations(dataclasses.replace(low, compile="never")) == 0
 
 
 def test_the_benchmark_keeps_no_copy_of_the_images(digits):

@@ -41,7 +41,7 @@ def forward(network: Network, images: Tensor, labels: Tensor) -> tuple[Tensor, T
 
 
 def compiled(
-    network: Network,
+    model: Stack | Grouped,
     images: Tensor,
     labels: Tensor,
     *,
@@ -52,16 +52,17 @@ def compiled(
 ) -> Pass:
     """The way there, fused with the way back where a training of so many steps is worth it.
 
-    By the work of this network alone, so that its training rounds alike whatever else is trained.
+    By the work of one network alone, so that its training rounds alike whatever else is trained.
     In float32 little is gained, and what norms with an eye on the whole batch have seen so far
-    would be disturbed.
+    would be disturbed. Networks of small images, which pass together, are left as they are.
 
     Args:
+        model: what is trained; its networks are of one specification.
         images, labels: of the whole training, as `train.training` takes them. steps: of it.
         say: is told in a line where there is no compiler.
     """
-    always = compute.compile == "always"
-    if couples_images(network.spec) or compute.compile == "never":
+    network, always = model.networks[0], compute.compile == "always"
+    if isinstance(model, Grouped) or couples_images(network.spec) or compute.compile == "never":
         return forward
     if compute.precision == FLOAT32 and not always:
         return forward

@@ -17,7 +17,7 @@ from distill.training.captured import captured
 from distill.training.cutmix import cutmix
 from distill.training.passes import compiled, forward, gradients
 from distill.training.recipes import Recipe
-from distill.training.stack import Stack, stack
+from distill.training.stack import stack
 
 ADVICE = "; choose another network or recipe, or look at its images"
 
@@ -129,9 +129,9 @@ def training(
     in_steps = dataclasses.replace(recipe, epochs=steps) if steps else None
     done, total = 0, steps or recipe.epochs * len(batches)
     graph, way = captured(model, images.device, compute, say), forward
-    if graph is None and isinstance(model, Stack):
+    if graph is None:
         given = {"recipe": recipe, "steps": total, "compute": compute, "say": say}
-        way = compiled(networks[0], images, labels, **given)
+        way = compiled(model, images, labels, **given)
     while done < total:
         for x, y in itertools.islice(batches, total - done):
             epoch = done // len(batches)

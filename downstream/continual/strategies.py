@@ -11,7 +11,8 @@ from distill.runtime.compute import CPU, Compute
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 from distill.runtime.store import Tensors
-from distill.training import train
+from distill.training import passes, train
+from distill.training.passes import Pass
 from distill.training.stack import Grouped, Stack, stack
 from downstream.continual._avalanche import CLExperience, Naive, SupervisedPlugin
 from downstream.continual.buffer import DistilledBuffer
@@ -89,13 +90,19 @@ class Rehearsal(SupervisedPlugin):
 
 
 class InPieces(Naive):
-    """Avalanche's plain fine-tuning, whose mini-batches go through `train.gradients`."""
+    """Avalanche's plain fine-tuning, whose mini-batches go through `train.gradients`.
+
+    Attributes:
+        way: there, of a piece of a mini-batch.
+    """
 
     compute: Compute = CPU
+    way: Pass = staticmethod(passes.forward)
 
     def forward(self) -> Tensor:
         """The logits [K, B, classes] of the mini-batch; its gradients have been taken already."""
-        _, logits = train.gradients(self.model, self.mb_x, self.mb_y, compute=self.compute)
+        given = {"compute": self.compute, "forward": self.way}
+        _, logits = train.gradients(self.model, self.mb_x, self.mb_y, **given)
         return logits
 
     def backward(self) -> None:
@@ -112,8 +119,18 @@ class Retrain(Rehearsal):
         strategy.optimizer = self.protocol.recipe.optimiser(strategy.model)
         strategy.optimized_param_id = None  # else Avalanche puts the old parameters back
         images, labels = (t.to(strategy.device) for t in self.buffer.tensors())
+        recipe = self.protocol.recipe
         strategy.dataloader = train.Batches(
-            images, labels, recipe=self.protocol.recipe, generators=self.streams()
+            images, labels, recipe=recipe, generators=self.streams()
+        )
+        strategy.way = passes.compiled(
+            strategy.model,
+            images,
+            labels,
+            recipe=recipe,
+            steps=recipe.epochs * len(strategy.dataloader),
+            compute=strategy.compute,
+            say=self.progress.say,
         )
 
     def after_training_exp(self, strategy: Naive, **kwargs: object) -> None:
