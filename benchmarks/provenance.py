@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.schema import Cost, Hardware, Provenance
+from benchmarks.schema import Hardware, Provenance, Spent
 from distill.runtime import origin
 
 LIBRARIES = ("torch", "torchvision", "avalanche-lib", "nni", "numpy", "safetensors", "scikit-learn")
@@ -70,10 +70,10 @@ class Stopwatch:
         self._last = now
 
 
-def cost(seconds: dict[str, float], device: torch.device) -> Cost:
+def cost(seconds: dict[str, float], device: torch.device) -> Spent:
     """Seconds by stage, and the most memory that this process or one of its children has held."""
     unit = 1 if sys.platform == "darwin" else 1024
     who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
     peak = max(resource.getrusage(one).ru_maxrss for one in who) * unit // 2**20
     gpu = torch.cuda.max_memory_allocated(device) // 2**20 if device.type == "cuda" else None
-    return Cost(seconds=seconds, peak_mb=peak, gpu_mb=gpu)
+    return Spent(seconds=seconds, peak_mb=peak, gpu_mb=gpu)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pydantic
 
-from benchmarks.schema import Cost, Provenance, SetUsed
+from benchmarks.schema import Provenance, SetUsed, Spent
 from distill.runtime import identity, reading, registry
 from distill.runtime.files import write_atomically
 from distill.runtime.mistake import Mistake, complain
@@ -51,7 +51,7 @@ class Record:
     cell: Any
     results: Any
     sets: list[SetUsed]
-    cost: Cost
+    cost: Spent
     provenance: Provenance
 
     @functools.cached_property
@@ -142,7 +142,7 @@ def _parsed(content: dict[str, Any]) -> Record:
         "cell": module.Cell,
         "results": module.Results,
         "sets": list[SetUsed],
-        "cost": Cost,
+        "cost": Spent,
         "provenance": Provenance,
     }
     parts = {}

@@ -87,7 +87,7 @@ def versions(making: Making | None, dataset: Dataset) -> Versions:
 
 
 @facts
-class Cost:
+class Spent:
     """Wall-clock seconds by stage, and the most memory held, in MB."""
 
     seconds: dict[str, float]

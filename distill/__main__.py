@@ -23,7 +23,7 @@ from distill.runtime.mistake import Mistake, one_line, unknown
 
 if TYPE_CHECKING:
     from distill.images import Data
-    from distill.sets.beforehand import Source
+    from distill.sets.beforehand import SetSource
     from distill.sets.finished import Asked
     from distill.synthetic import SyntheticSet
 
@@ -122,7 +122,7 @@ class Ready:
     """
 
     asked: "Asked"
-    source: "Source"
+    source: "SetSource"
     small: "SyntheticSet | None"
 
 
@@ -138,7 +138,7 @@ def prepare(command: Distill, flags: list[str]) -> Ready:
     from distill.runtime import cores, origin, registry
     from distill.runtime.compute import Compute
     from distill.sets import disk, finished
-    from distill.sets.beforehand import Source
+    from distill.sets.beforehand import SetSource
     from distill.sets.parts import name
     from distill.whitening import whitened
 
@@ -169,7 +169,7 @@ def prepare(command: Distill, flags: list[str]) -> Ready:
     real = whitened(data).train if command.zca else data.train
     asked = finished.Asked.of(plan, real, compute)
     small = finished.taken(held, asked, command.out, say)
-    source = Source(real, compute, name(command.out))
+    source = SetSource(real, compute, name(command.out))
     if ranks.leading() and small is None:
         disk.require(command.out.parent, [(plan, real.present)], source)
     return Ready(asked, source, small)

@@ -38,7 +38,7 @@ class State(NamedTuple):
     total: Tensor
 
 
-class Place(NamedTuple):
+class CheckpointPlace(NamedTuple):
     """Of a checkpoint in a store: its name for people, what it depends on, and its classes."""
 
     name: str
@@ -58,7 +58,7 @@ class Checkpoints:
     """
 
     store: Store | None = None
-    places: Sequence[Place] = ()
+    places: Sequence[CheckpointPlace] = ()
     state: State | None = None
     seconds: float = 0.0
     core_seconds: float = 0.0
@@ -121,7 +121,7 @@ class Checkpoints:
 NONE = Checkpoints()
 
 
-class Kept(NamedTuple):
+class KeptCheckpoint(NamedTuple):
     """A checkpoint as it was read: the state, and what it took to get there."""
 
     state: State
@@ -129,12 +129,12 @@ class Kept(NamedTuple):
     core_seconds: float
 
 
-def standing(store: Store, places: Sequence[Place], *, most: int) -> list[Checkpoints]:
+def standing(store: Store, places: Sequence[CheckpointPlace], *, most: int) -> list[Checkpoints]:
     """The classes of `places`, those together that stand at the same step, `most` at most.
 
     A class that is further already keeps that checkpoint, and has others beside it.
     """
-    groups: dict[int, list[tuple[Place, Kept | None]]] = {}
+    groups: dict[int, list[tuple[CheckpointPlace, KeptCheckpoint | None]]] = {}
     for place in places:
         of = functools.partial(_kept, len(place.labels))
         kept = store.get(place.name, KIND, place.facts, of=of)
@@ -154,7 +154,7 @@ def standing(store: Store, places: Sequence[Place], *, most: int) -> list[Checkp
     return checkpoints
 
 
-def _kept(classes: int, tensors: Tensors, facts: dict[str, Any]) -> Kept:
+def _kept(classes: int, tensors: Tensors, facts: dict[str, Any]) -> KeptCheckpoint:
     """A piece of the store, of so many classes.
 
     Raises:
@@ -162,8 +162,8 @@ def _kept(classes: int, tensors: Tensors, facts: dict[str, Any]) -> Kept:
     """
     try:
         parts = [tensors[name] for name in State._fields[1:]]
-        spent = [float(facts[name]) for name in Kept._fields[1:]]
-        kept = Kept(State(facts["step"], *parts), *spent)
+        spent = [float(facts[name]) for name in KeptCheckpoint._fields[1:]]
+        kept = KeptCheckpoint(State(facts["step"], *parts), *spent)
     except (KeyError, TypeError) as error:
         raise ValueError(f"it lacks {error}") from error
     if type(kept.state.step) is not int or kept.state.step < 1:

@@ -36,10 +36,10 @@ def workers(folder):
     """Workers on numbers 0 to 6: rank 0 has 0, 2, 4, 6 and rank 1 the others, if none is kept."""
     import torch
 
-    from distill.runtime.work import Kept, Work
+    from distill.runtime.work import FinishedJobs, Work
     from distill.runtime.workers import Workers
 
-    kept = Kept(Work(folder / "work"), lambda job: f"job{job}", lambda job: {"job": job})
+    kept = FinishedJobs(Work(folder / "work"), lambda job: f"job{job}", lambda job: {"job": job})
     cpu, progress = torch.device("cpu"), ranks.progress()
     with Workers(folder, shape=(1, 8, 8), device=cpu, progress=progress, given=1) as processes:
         jobs = range(7) if ranks.leading() else iter([])  # rank 0 decides

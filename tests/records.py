@@ -10,7 +10,7 @@ from benchmarks.continual import facts as of_continual
 from benchmarks.cost import facts as of_cost
 from benchmarks.nas import facts as of_nas
 from benchmarks.record import Record
-from benchmarks.schema import Cost, Dataset, Hardware, Making, Provenance, SetUsed
+from benchmarks.schema import Dataset, Hardware, Making, Provenance, SetUsed, Spent
 from distill.augment import OPERATIONS
 from distill.training.recipes import Recipe
 
@@ -47,7 +47,7 @@ def sets_used(count: int, images: int) -> list[SetUsed]:
 
 def record(kind: str, method: str, label: str | None, **parts: Any) -> Record:
     command = f"python -m benchmarks.{kind} --method {method}"
-    cost = Cost(seconds={"distill": 1.25, "train": 12.5, "trials": 60.0}, peak_mb=700)
+    cost = Spent(seconds={"distill": 1.25, "train": 12.5, "trials": 60.0}, peak_mb=700)
     return Record(
         kind=kind, label=label or method, cost=cost, provenance=provenance(command), **parts
     )
@@ -207,7 +207,7 @@ def attention_record() -> Record:
             images=1, networks=2, seed=0, norms=["instance"], initialisations=["uniform"]
         ),
         results=of_attention.Results(
-            layers=[of_attention.Layer(**layer, **values)],
+            layers=[of_attention.LayerAgreement(**layer, **values)],
             pictures=[of_attention.Picture(**own) for own in (picture, mean)],
         ),
         sets=[],

@@ -105,10 +105,10 @@ class SettingsOfTrials(SetOfTrials):
         return folder / "settings.json"
 
     def read(self, said):
-        from downstream.nas.trial import Settings
+        from downstream.nas.trial import TrialSettings
 
         self.named = "a trial's settings"
-        return Settings.loads(self.path.read_bytes())
+        return TrialSettings.loads(self.path.read_bytes())
 
 
 class Piece(Sample):

@@ -27,7 +27,7 @@ from distill.runtime.progress import Progress
 from distill.runtime.seeding import generator
 from distill.runtime.store import Store
 from distill.sets import disk
-from distill.sets.beforehand import Source
+from distill.sets.beforehand import SetSource
 from distill.training import stretches
 from distill.training.recipes import Recipe
 from distill.training.train import Diverged, accuracy
@@ -278,5 +278,5 @@ def test_the_room_that_a_run_needs_counts_the_bank_until_it_is_there(few, make, 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(disk, "require_space", lambda folder, count, what: asked.append(count))
         for folder in (tmp_path / "empty", tmp_path):
-            disk.require(tmp_path, [(plan, few.present)], Source(few, CPU, folder))
+            disk.require(tmp_path, [(plan, few.present)], SetSource(few, CPU, folder))
     assert asked[0] - asked[1] >= kept

@@ -18,8 +18,8 @@ from benchmarks.cost import __main__ as cost
 from benchmarks.cost import clock, figures, floor, page, settings, training, work
 from benchmarks.cost.parts import cell, continual_step, memory, published, scaling, step, trial
 from benchmarks.cost.parts import training as training_part
-from benchmarks.cost.settings import Settings
-from benchmarks.cost.work import Size
+from benchmarks.cost.settings import Timing
+from benchmarks.cost.work import MatchingStep
 from benchmarks.record import read
 from distill.networks import build, parse
 from distill.runtime.compute import BFLOAT16, FLOAT32, Compute, multiplies_bfloat16
@@ -36,13 +36,16 @@ PROCESSES = [
 TINY = "classification --method random --sets 1 --networks 1 --epochs 1 --network convnet-d1-w4"
 SMALL = {
     "step": {"CASES": ((*DIGITS, 2),), "REAL": 8},
-    "training": {"CASES": (("8x8", training.Size((1, 8, 8), "convnet-w4", 10, 2)),), "STEPS": 2},
+    "training": {
+        "CASES": (("8x8", training.TrainingStep((1, 8, 8), "convnet-w4", 10, 2)),),
+        "STEPS": 2,
+    },
     "published": {"CASES": (1,), "STEPS": 1, "SHAPE": (1, 8, 8)},
     "continual_step": {"CASES": (("8x8, 1 image", (1, 8, 8), 1, 2),), "STEPS": 2},
     "trial": {"NETWORKS": 2, "CASES": (("2 steps", 2, 100),)},
     "startup": {"STARTS": {"nothing": ["-c", ""]}},
     "growth": {
-        "BASE": Size((1, 8, 8), "convnet-w4", classes=2, ipc=1, real=4),
+        "BASE": MatchingStep((1, 8, 8), "convnet-w4", classes=2, ipc=1, real=4),
         "VARIED": {"classes": (2, 3), "ipc": (1, 2)},
     },
     "memory": {"CASES": ((2, 2),)},
@@ -120,7 +123,7 @@ def test_every_part_writes_the_record_whose_page_it_prints(part, monkeypatch, ca
 def test_every_pair_of_threads_and_precision_has_a_row(part, monkeypatch):
     monkeypatch.setattr(settings, "SMALL", 4)  # so that 8x8 counts as large
     module = small(part, monkeypatch)
-    asked = Settings(1, CPU, (FLOAT32, BFLOAT16), (1, 2) if part == "training" else (1,))
+    asked = Timing(1, CPU, (FLOAT32, BFLOAT16), (1, 2) if part == "training" else (1,))
     with torch.compiler.set_stance("force_eager"):
         rows = module.rows(asked)
     pairs = [(row["threads"], row["precision"]) for row in rows]
@@ -145,7 +148,7 @@ def test_auto_has_bfloat16_where_it_is_native_and_what_is_asked_for_is_alone():
 
 
 def test_small_images_are_computed_as_a_command_does_it():
-    both = Settings(1, CPU, (FLOAT32, BFLOAT16), (1, 2))
+    both = Timing(1, CPU, (FLOAT32, BFLOAT16), (1, 2))
     assert both.computes((1, 8, 8)) == [[Compute(CPU, 1, FLOAT32, "never")]]
     large = [[(c.threads, c.precision) for c in own] for own in both.computes((3, 32, 32))]
     assert large == [[(1, FLOAT32), (1, BFLOAT16)], [(2, FLOAT32), (2, BFLOAT16)]]
@@ -166,7 +169,7 @@ def test_a_cell_that_fails_is_named(fails):
 
 
 def test_cells_that_nobody_chose_are_of_the_default_dataset_and_of_a_larger_one():
-    asked = Settings(1, CPU, (FLOAT32,), (1,))
+    asked = Timing(1, CPU, (FLOAT32,), (1,))
     commands = cell.standard(asked)
     assert commands[0] == "continual --buffer datadam"
     assert all("--dataset cifar10" in command for command in commands[1:])
@@ -191,7 +194,7 @@ def test_the_floor_of_a_matching_step_is_its_convolutions_in_its_pieces(
     chunk, precision, monkeypatch
 ):
     monkeypatch.setitem(pieces.AT_ONCE, "cpu", chunk)
-    size = Size((1, 8, 8), "convnet-w4", classes=3, ipc=4, real=10)
+    size = MatchingStep((1, 8, 8), "convnet-w4", classes=3, ipc=4, real=10)
     compute = dataclasses.replace(PLAIN, precision=precision)
     ours = convolutions(work.step(size, compute))
     for layout in (floor.PLAIN, floor.LAST):
@@ -200,7 +203,7 @@ def test_the_floor_of_a_matching_step_is_its_convolutions_in_its_pieces(
 
 
 def test_packed_weights_are_for_the_real_side_alone_and_convolve_the_same(monkeypatch):
-    layer = floor.Layer((4, 8, 8), (6, 4, 3, 3), (1, 1), (1, 1), (1, 1))
+    layer = floor.Convolution((4, 8, 8), (6, 4, 3, 3), (1, 1), (1, 1), (1, 1))
     forward, back = floor.Task(layer, 5), floor.Task(layer, 5, (True, False, False))
     packed, plain = (
         floor.convolution(forward, layout, torch.float32, CPU)()
@@ -213,7 +216,7 @@ def test_packed_weights_are_for_the_real_side_alone_and_convolve_the_same(monkey
 
 def test_a_floor_is_the_fastest_layout_and_of_bfloat16_the_faster_precision(monkeypatch):
     monkeypatch.setattr(floor, "LAYOUTS", (floor.PLAIN, floor.LAST))
-    task = floor.Task(floor.Layer((4, 8, 8), (6, 4, 3, 3), (1, 1), (1, 1), (1, 1)), 2)
+    task = floor.Task(floor.Convolution((4, 8, 8), (6, 4, 3, 3), (1, 1), (1, 1), (1, 1)), 2)
     for precision, types in ((FLOAT32, ["float32"]), (BFLOAT16, ["float32", "bfloat16"])):
         compute = dataclasses.replace(PLAIN, precision=precision)
         candidates = [(last, f"torch.{kind}") for last in (False, True) for kind in types]
@@ -228,7 +231,7 @@ def test_a_floor_is_the_fastest_layout_and_of_bfloat16_the_faster_precision(monk
 @pytest.mark.parametrize("small", [stack.SMALL, 4], ids=["grouped", "one after the other"])
 def test_the_floor_of_a_training_step_is_its_convolutions(small, monkeypatch):
     monkeypatch.setattr(stack, "SMALL", small)
-    size = training.Size((1, 8, 8), "convnet-w4", 20, 3)
+    size = training.TrainingStep((1, 8, 8), "convnet-w4", 20, 3)
     groups = {layer.groups for layer in training.layers(size, PLAIN)}
     assert groups == {3 if small == stack.SMALL == 16 else 1}
     ours = convolutions(training.ours(size, 1, PLAIN))
@@ -241,8 +244,8 @@ def test_both_ways_of_every_comparison_do_the_same_convolutions(monkeypatch):
     monkeypatch.setattr(trial, "NETWORKS", 2)
     loops = continual_step.Loops((1, 8, 8), 1, 2, PLAIN)
     trials = trial.SameTrials(2, 100, PLAIN)
-    size = Size((1, 8, 8), "convnet-w4", classes=2, ipc=2, real=4)
-    trained = training.Size((1, 8, 8), "convnet-w4", 20)
+    size = MatchingStep((1, 8, 8), "convnet-w4", classes=2, ipc=2, real=4)
+    trained = training.TrainingStep((1, 8, 8), "convnet-w4", 20)
     for plain, other in (
         (loops.bare, loops.avalanche),
         (trials.alone, trials.through),
@@ -271,14 +274,14 @@ def test_the_floor_of_any_network_takes_the_flops_that_its_convolutions_take(nam
     with FlopCounterMode(display=False) as counter:
         network.layers(torch.zeros(4, *shape))
     counted = counter.get_flop_counts()["Global"][torch.ops.aten.convolution]
-    alone = floor.matching(floor.layers(network, shape), floor.Pieces({4: 1}, {}), PLAIN)
+    alone = floor.matching(floor.layers(network, shape), floor.Passes({4: 1}, {}), PLAIN)
     with FlopCounterMode(display=False) as counter:
         alone()
     assert counter.get_total_flops() == counted == alone.flops
 
 
 def test_the_floor_of_a_training_step_takes_the_flops_of_its_convolutions(monkeypatch):
-    size = training.Size((3, 8, 8), "convnet-w4", 20)
+    size = training.TrainingStep((3, 8, 8), "convnet-w4", 20)
     steps = training.ours(size, 1, PLAIN)
     with FlopCounterMode(display=False) as counter:
         steps()
@@ -290,7 +293,7 @@ def test_the_floor_of_a_training_step_takes_the_flops_of_its_convolutions(monkey
 @pytest.mark.parametrize("name", ["convnet-w4", "convnet-w4-batch"])
 def test_the_floor_of_a_step_takes_the_flops_of_its_convolutions(name, monkeypatch):
     monkeypatch.setattr(floor, "LAYOUTS", (floor.PLAIN,))
-    size = Size((1, 8, 8), name, classes=3, ipc=4, real=8)
+    size = MatchingStep((1, 8, 8), name, classes=3, ipc=4, real=8)
     counted = []
     for run in (work.step(size, PLAIN), work.floor_of_step(size, PLAIN)):
         with FlopCounterMode(display=False) as counter:

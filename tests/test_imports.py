@@ -4,6 +4,7 @@ The picture is that of the README: benchmarks -> downstream -> distill -> distil
 """
 
 import ast
+import collections
 import re
 import subprocess
 import sys
@@ -154,6 +155,20 @@ def test_functions_fit_on_a_screen_and_files_are_not_long():
     }
     long |= {(f, "") for f in FILES if len((ROOT / f).read_text().splitlines()) > 300}
     assert not long
+
+
+BY_CONTRACT = {"Config", "Spec", "Network", "Protocol", "Cell", "Results", "Ready"}
+"""Classes of files of one kind, which are asked for by these names."""
+
+
+def test_no_two_classes_have_one_name():
+    """So that a name in a traceback, a search or a sentence is one thing."""
+    homes = collections.defaultdict(list)
+    for file, tree in FILES.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and node.name not in BY_CONTRACT:
+                homes[node.name].append(file)
+    assert not {name: files for name, files in homes.items() if len(files) > 1}
 
 
 COMMANDS = [

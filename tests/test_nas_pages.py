@@ -16,7 +16,7 @@ from benchmarks.nas.page import pages
 from benchmarks.nas.truth import made_as
 from benchmarks.record import Record, read_one
 from benchmarks.report import cells
-from benchmarks.schema import Cost, Dataset, Hardware, Making, Provenance, SetUsed
+from benchmarks.schema import Dataset, Hardware, Making, Provenance, SetUsed, Spent
 from distill.architectures.convnet import NORMS
 from distill.networks import parse
 from distill.training.recipes import Recipe
@@ -68,7 +68,7 @@ def record(
             bytes=2048,
         ),
         sets=[SetUsed(seed=1, digest="s", seconds=60.0, images=500, bytes=2048)] if made else [],
-        cost=Cost(seconds={"distill": 60.0, "trials": 90.0}, peak_mb=1),
+        cost=Spent(seconds={"distill": 60.0, "trials": 90.0}, peak_mb=1),
         provenance=Provenance(
             command=f"python -m {proxy}",
             date="2025-01-01",

@@ -18,7 +18,7 @@ from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
 from distill.training.recipes import Recipe
 from downstream.nas import engine, own, proxy, source, trial
-from downstream.nas.source import Source
+from downstream.nas.source import SpaceFile
 
 from conftest import write_tree
 
@@ -45,7 +45,7 @@ def space():
 
 
 def of(text, shape=(1, 8, 8), classes=10):
-    return own.Own(Source("mine.py", HEAD + text), shape, classes)
+    return own.Own(SpaceFile("mine.py", HEAD + text), shape, classes)
 
 
 def test_the_axes_are_the_mutables_and_each_network_has_a_name_that_leads_back(space):

@@ -10,7 +10,7 @@ from distill.plan import KIND, Plan, pieces_of
 from distill.runtime.compute import Compute
 from distill.runtime.store import Store
 from distill.sets import parts
-from distill.sets.beforehand import Source
+from distill.sets.beforehand import SetSource
 from distill.synthetic import SyntheticSet
 
 SETTINGS = {"network": "convnet-d2-w8", "networks": 2, "iterations": 4}
@@ -26,7 +26,7 @@ def made(out, *more):
 def test_a_set_goes_on_from_its_pieces_which_go_when_it_is_whole(tmp_path, capsys):
     out, real = tmp_path / "set.safetensors", datasets.load("digits", root=tmp_path).train
     plan, compute = Plan.of("dm", real.about, ipc=1, **SETTINGS), Compute.of("cpu", real.shape)
-    three = Source(real, compute, parts.name(out)).distill(plan, real.only([3]))
+    three = SetSource(real, compute, parts.name(out)).distill(plan, real.only([3]))
     (place,) = pieces_of(plan, real.only([3]), compute)
     slow = dataclasses.replace(three, made=dataclasses.replace(three.made, seconds=1e6))
     Store(parts.name(out)).put(place.name, KIND, place.facts, slow.tensors(), slow.facts())
@@ -54,7 +54,7 @@ def test_what_is_found_is_said_in_one_line(tmp_path, capsys, monkeypatch):
     assert "found" not in capsys.readouterr().err
     real = datasets.load("digits", root=tmp_path).train
     plan, compute = Plan.of("dm", real.about, ipc=1, **SETTINGS), Compute.of("cpu", real.shape)
-    Source(real, compute, parts.name(out)).distill(plan, real.only([3, 7]))
+    SetSource(real, compute, parts.name(out)).distill(plan, real.only([3, 7]))
     made(out)
     said = [line for line in capsys.readouterr().err.splitlines() if "found" in line]
     assert said == ["found 2 of 10 classes finished, 8 in flight at step 2 of 4"]
@@ -82,7 +82,7 @@ def test_a_run_that_is_broken_off_leaves_them_and_nobody_deletes_what_is_not_our
 def test_what_another_set_was_left_with_stays(tmp_path):
     out, real = tmp_path / "set.safetensors", datasets.load("digits", root=tmp_path).train
     left, compute = Plan.of("random", real.about, ipc=2), Compute.of("cpu", real.shape)
-    Source(real, compute, parts.name(out)).distill(left, real)
+    SetSource(real, compute, parts.name(out)).distill(left, real)
     before = sorted(file.name for file in parts.name(out).iterdir())
     main(["--method", "random", "--dataset", "digits", "--ipc", "1", "--out", str(out)])
     assert len(before) == 10

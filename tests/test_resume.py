@@ -27,7 +27,7 @@ from distill.runtime.watch import Watch
 from distill.runtime.work import Work
 from distill.runtime.workers import Workers
 from distill.sets import beforehand
-from distill.sets.beforehand import Source
+from distill.sets.beforehand import SetSource
 from distill.training import train
 from downstream.continual.evaluation import Accuracies
 
@@ -363,7 +363,7 @@ def test_a_checkpoint_that_a_killed_run_left_is_deleted(small, tmp_path, monkeyp
 
 def test_a_damaged_piece_counts_as_missing_and_is_made_once(small, counts, tmp_path):
     asked, real = small
-    source = Source(real, CPU, tmp_path)
+    source = SetSource(real, CPU, tmp_path)
     given = {"shape": real.shape, "device": CPU.device, "given": 1}
     with Workers(source, progress=Progress(), **given) as workers:
         assert beforehand.make([(asked, [2, 5]), (asked, [5, 7])], source, workers) < 0.5

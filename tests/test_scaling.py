@@ -30,7 +30,7 @@ from distill.runtime.seeding import generator
 from distill.runtime.slices import Slices
 from distill.runtime.store import Store
 from distill.sets import disk
-from distill.sets.beforehand import Source
+from distill.sets.beforehand import SetSource
 
 NAMES = ("ant", "bee", "cat", "dog", "elk")
 ABOUT = About("made-up", Normalisation.fixed(3), (3, 8, 8), NAMES)
@@ -324,7 +324,7 @@ def test_a_real_run_takes_no_more_than_was_estimated(in_memory, make, tmp_path, 
 def test_a_run_that_the_disk_cannot_hold_is_refused_and_what_is_there_of_it_counts(
     in_memory, make, tmp_path, monkeypatch
 ):
-    plan, source = Plan("dm", dm.Config(), 2), Source(in_memory, CPU, tmp_path / "sets")
+    plan, source = Plan("dm", dm.Config(), 2), SetSource(in_memory, CPU, tmp_path / "sets")
     free = disk.bytes_needed(plan, in_memory) - 1
     usage = type("Usage", (), {"free": free})
     monkeypatch.setattr("distill.runtime.files.shutil.disk_usage", lambda folder: usage)
@@ -376,7 +376,7 @@ def test_the_arithmetic_of_a_paper_step_is_real_forward_and_synthetic_both_ways(
 
     case = scaling.Case(pixels=16, ipc=2, classes=4)
     config = case.config()
-    size = work.Size(case.about.shape, config.network, 1, case.ipc, config.real_batch)
+    size = work.MatchingStep(case.about.shape, config.network, 1, case.ipc, config.real_batch)
     step = work.step(size, Compute(threads=1, compile="never"))
     with FlopCounterMode(display=False) as counter:
         step()

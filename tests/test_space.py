@@ -84,6 +84,6 @@ def test_a_network_of_any_family_has_a_size(family):
 
 def test_a_mistake_of_a_users_space_is_said_once():
     said = "^--space mine.py must hold one class .*search_space.py$"
-    own = source.Source("mine.py", "x = 1")
+    own = source.SpaceFile("mine.py", "x = 1")
     with pytest.raises(Mistake, match=said), source.explained(own, "cannot be constructed"):
         source.model_space(own)

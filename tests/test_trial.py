@@ -169,7 +169,7 @@ def test_a_dataset_without_flips_is_trained_without_them(data):
 def test_settings_travel_as_text(settings):
     without = dataclasses.replace(settings, recipe=Recipe(operations=("crop",)))
     for sent in (settings, without):
-        assert trial.Settings.loads(sent.dumps()) == sent
+        assert trial.TrialSettings.loads(sent.dumps()) == sent
 
 
 def test_another_process_finds_the_same_images_or_says_so(whole, data, tmp_path):
@@ -190,14 +190,14 @@ def test_a_deterministic_trial_is_another_where_that_was_asked_for(settings):
     strict = dataclasses.replace(settings, deterministic=True)
     assert strict.compute == dataclasses.replace(settings.compute, deterministic=True)
     assert strict.identity() == settings.identity() | {"deterministic": True}
-    assert trial.Settings.loads(strict.dumps()) == strict
+    assert trial.TrialSettings.loads(strict.dumps()) == strict
 
 
 def test_a_lower_precision_is_part_of_a_trial_and_takes_effect(settings, data):
     low = dataclasses.replace(settings, precision="bfloat16", steps=3)
     full = dataclasses.replace(low, precision="float32")
     assert full.identity() == dataclasses.replace(settings, steps=3).identity() != low.identity()
-    assert trial.Settings.loads(low.dumps()) == low
+    assert trial.TrialSettings.loads(low.dumps()) == low
     network = build(parse("convnet-d1-w4"), (1, 8, 8), classes=10, generator=generator(0))
     weights = []
     for own in (full, low):

@@ -15,7 +15,7 @@ import torch
 from distill.runtime import work
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
-from distill.runtime.work import Kept, Work, code
+from distill.runtime.work import FinishedJobs, Work, code
 from distill.runtime.workers import Workers
 
 FACTS = {"what": "accuracies", "seed": 3, "recipe": {"rate": 0.01}, "numbers": [0, 1]}
@@ -156,7 +156,7 @@ def squared(shared, job, progress):
 
 @pytest.fixture
 def kept(folder):
-    return Kept(folder, lambda job: f"job{job}", lambda job: {**FACTS, "job": job})
+    return FinishedJobs(folder, lambda job: f"job{job}", lambda job: {**FACTS, "job": job})
 
 
 def run(kept, jobs):
@@ -171,7 +171,7 @@ def run(kept, jobs):
 def test_a_job_is_done_once(kept, folder):
     assert run(kept, [3, 1]) == ([9, 1], [3, 1])
     assert not kept.was_there(3)
-    fresh = Kept(folder, kept.name_of, kept.facts_of)
+    fresh = FinishedJobs(folder, kept.name_of, kept.facts_of)
     assert run(fresh, [1, 2, 3]) == ([1, 4, 9], [2])
     assert [fresh.was_there(job) for job in (1, 2, 3)] == [True, False, True]
     folder.path("job2", {**FACTS, "job": 2}).write_bytes(b"?")

@@ -18,7 +18,7 @@ from distill.runtime import cores, ending, processes
 from distill.runtime.early import LINE
 from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Forward, Progress, Together, part
-from distill.runtime.work import Kept, Work
+from distill.runtime.work import FinishedJobs, Work
 from distill.runtime.workers import Workers
 
 from conftest import eventually, of_session, started
@@ -162,7 +162,7 @@ def squared(shared, job, progress):
 
 
 def kept_in(folder):
-    return Kept(Work(folder / "work"), lambda job: f"job{job}", lambda job: {"job": job})
+    return FinishedJobs(Work(folder / "work"), lambda job: f"job{job}", lambda job: {"job": job})
 
 
 def done_in(folder):

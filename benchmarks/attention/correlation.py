@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class Agreement(NamedTuple):
+class MapAgreement(NamedTuple):
     """Mean correlations [N], of each image; NaN where no pair has one.
 
     Attributes:
@@ -43,13 +43,13 @@ class Correlations:
         self._within = self._within + _halves(vectors * vectors.sum(0))
         self._squares = self._squares + _halves(vectors.square())
 
-    def agreement(self) -> Agreement:
+    def agreement(self) -> MapAgreement:
         """Of all networks counted so far, at least two."""
         assert isinstance(self._own, Tensor), "no network was counted"
         own, total = _halves(self._own.square()), _halves(self._own * self._own.sum(0))
         same = own - self._squares
         other = total - own - self._within + self._squares
-        return Agreement(_mean(same), _mean(other))
+        return MapAgreement(_mean(same), _mean(other))
 
 
 def _mean(sums: Tensor) -> Tensor:

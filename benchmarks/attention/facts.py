@@ -33,7 +33,7 @@ class Cell:
 
 
 @facts
-class Layer:
+class LayerAgreement:
     """The agreement of the maps of one layer, in networks of one norm and initialisation.
 
     Attributes:
@@ -73,7 +73,7 @@ class Picture:
 class Results:
     """The agreement of all layers, and some maps to look at, of the first norm and scheme drawn."""
 
-    layers: list[Layer]
+    layers: list[LayerAgreement]
     pictures: list[Picture]
 
 

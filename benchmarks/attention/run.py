@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.attention.correlation import Correlations
-from benchmarks.attention.facts import Layer, Picture, Results
+from benchmarks.attention.facts import LayerAgreement, Picture, Results
 from distill.images import ImageSet
 from distill.networks import Network, Spec, build, couples_images, initialise
 from distill.objectives.attention import attention
@@ -67,7 +67,7 @@ def results(looking: Looking, progress: Progress) -> Results:
     """All that is measured of every norm and initialisation."""
     total = len(looking.norms) * len(looking.initialisations) * looking.count
     progress.start("networks", total)
-    layers: list[Layer] = []
+    layers: list[LayerAgreement] = []
     pictures: list[Picture] = []
     for norm in looking.norms:
         for scheme in looking.initialisations:
@@ -79,7 +79,7 @@ def results(looking: Looking, progress: Progress) -> Results:
 
 def _measured(
     looking: Looking, norm: str, scheme: str, progress: Progress, *, drawing: bool
-) -> tuple[list[Layer], list[Picture]]:
+) -> tuple[list[LayerAgreement], list[Picture]]:
     """The layers of networks of one norm and initialisation, and what is drawn of them."""
     correlations: list[Correlations] = []
     sizes: list[tuple[int, int]] = []
@@ -96,7 +96,7 @@ def _measured(
     for number, (summed, (height, width)) in enumerate(zip(correlations, sizes, strict=True), 1):
         same, other = summed.agreement()
         layers.append(
-            Layer(
+            LayerAgreement(
                 norm=norm,
                 initialisation=scheme,
                 layer=number,

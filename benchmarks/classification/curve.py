@@ -52,7 +52,7 @@ part.
 """
 
 
-class Agreement(NamedTuple):
+class RankAgreement(NamedTuple):
     """Rank correlations of the single sets' accuracies with those after the most epochs.
 
     Attributes:
@@ -64,7 +64,7 @@ class Agreement(NamedTuple):
     within: Estimate
 
 
-Ranking = dict[tuple[int, int], Agreement]
+Ranking = dict[tuple[int, int], RankAgreement]
 """By ipc and epochs; none of the most epochs, which are what it is measured by."""
 
 
@@ -143,7 +143,7 @@ def ranking(records: Sequence[Record]) -> Ranking:
         known = sorted(ours.keys() & truth.keys())
         if epochs != most and known:
             pair = [{key: accuracies[key] for key in known} for accuracies in (ours, truth)]
-            agreement[ipc, epochs] = Agreement(
+            agreement[ipc, epochs] = RankAgreement(
                 evidence.correlation(*(list(part.values()) for part in pair)),
                 evidence.correlation(*map(_above_their_mean, pair)),
             )

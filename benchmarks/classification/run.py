@@ -15,10 +15,10 @@ from distill.runtime.compute import SMALL
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import derive, generator
 from distill.runtime.watch import Watch
-from distill.runtime.work import Kept, Work, code
+from distill.runtime.work import FinishedJobs, Work, code
 from distill.runtime.workers import Workers
 from distill.sets import beforehand
-from distill.sets.beforehand import Source
+from distill.sets.beforehand import SetSource
 from distill.synthetic import SyntheticSet
 from distill.training import train
 from distill.training.recipes import Recipe
@@ -53,7 +53,7 @@ class Judged(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Judging(Source):
+class Judging(SetSource):
     """What is trained on the sets, and what judges it.
 
     Attributes:
@@ -189,7 +189,7 @@ def _kept(
     rows: list[list[SyntheticSet]],
     threads: int | None,
     progress: Progress,
-) -> Kept:
+) -> FinishedJobs:
     """Where the accuracies of groups of networks are kept, by all that they depend on."""
     real, test = judging.real, judging.test
     shared = {
@@ -214,7 +214,7 @@ def _kept(
         own = {"network": str(judging.rows[row].spec), "set": digests[row][number]}
         return shared | own | {"seed": _seed(judging, number), "numbers": group}
 
-    return Kept(Work(judging.work, progress.say), name, facts)
+    return FinishedJobs(Work(judging.work, progress.say), name, facts)
 
 
 def _seed(judging: Judging, number: int) -> int:

@@ -14,10 +14,10 @@ from distill.runtime import identity
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import derive
 from distill.runtime.store import Store
-from distill.runtime.work import Kept, Work, code
+from distill.runtime.work import FinishedJobs, Work, code
 from distill.runtime.workers import Workers
 from distill.sets import beforehand
-from distill.sets.beforehand import Source
+from distill.sets.beforehand import SetSource
 from distill.synthetic import digest, merge
 from downstream.continual import reference
 from downstream.continual.memory import Memory
@@ -32,7 +32,7 @@ Job = tuple[int, dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Orders(Source):
+class Orders(SetSource):
     """What the class orders of a run share.
 
     Attributes:
@@ -99,7 +99,7 @@ def results(
         kept = None
         if orders.logger is None:
             work = Work(orders.work, progress.say)
-            kept = Kept(work, lambda job: orders.words(job[0]), lambda job: job[1])
+            kept = FinishedJobs(work, lambda job: orders.words(job[0]), lambda job: job[1])
         if kept is None or any(kept.get(job) is None for job in jobs):
             progress.say("loading Avalanche, some seconds ...")
             if count == 1:
@@ -113,7 +113,7 @@ def results(
 
 
 def _gone_through(
-    orders: Orders, jobs: list[Job], kept: Kept | None, processes: Workers
+    orders: Orders, jobs: list[Job], kept: FinishedJobs | None, processes: Workers
 ) -> tuple[list["OrderResult"], float]:
     """The results of all class orders, and the seconds that earlier runs had spent on them."""
     from downstream.continual.metrics import OrderResult

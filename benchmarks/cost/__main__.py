@@ -22,7 +22,7 @@ from distill.runtime.flags import chosen, cli
 from distill.runtime.mistake import Mistake, one_line, unknown
 
 if TYPE_CHECKING:
-    from benchmarks.cost.settings import Settings
+    from benchmarks.cost.settings import Timing
     from benchmarks.record import Record
     from benchmarks.schema import Provenance
 
@@ -86,7 +86,7 @@ def main(args: list[str]) -> None:
         shared.publish(measure(part, command.precision, settings, begun), command.out)
 
 
-def prepare(command: Cost) -> "Settings":
+def prepare(command: Cost) -> "Timing":
     """What the parts are measured with.
 
     Raises:
@@ -98,7 +98,7 @@ def prepare(command: Cost) -> "Settings":
     device = choose(command.device)
     if command.dataset is not None:
         registry.require("distill.datasets", command.dataset)
-    return settings.Settings(
+    return settings.Timing(
         turns=command.turns,
         device=device,
         precisions=settings.precisions(command.precision, device),
@@ -111,7 +111,7 @@ def prepare(command: Cost) -> "Settings":
     )
 
 
-def measure(part: str, precision: str, settings: "Settings", begun: "Provenance") -> "Record":
+def measure(part: str, precision: str, settings: "Timing", begun: "Provenance") -> "Record":
     """The record of one part, measured now; precision: as given with --precision."""
     from benchmarks.cost import facts
     from benchmarks.cost.settings import left_out

@@ -18,7 +18,7 @@ GPU = 20.0
 CORES, GPUS = (1, 2, 64), (1, 8)
 
 
-class Run(NamedTuple):
+class Workload(NamedTuple):
     """Jobs that do not depend on each other, and how often each kind of step comes in one."""
 
     name: str
@@ -26,16 +26,18 @@ class Run(NamedTuple):
     steps: Mapping[str, float]
 
 
-def runs() -> list[Run]:
+def runs() -> list[Workload]:
     """What a set of 1,000 classes of 50 images of 64x64 takes, and what judging it takes."""
     case, epochs = Case(), Recipe().epochs
     paper, laptop = (datadam.preset(case.about, case.ipc, name) for name in ("paper", "laptop"))
     quick = {LAPTOP: laptop.iterations, TARGET: laptop.networks}
     batches = epochs * CLASSES * case.ipc / BATCH
     return [
-        Run("distilling, --preset paper", CLASSES, {PAPER: paper.iterations}),
-        Run("distilling, --preset laptop", CLASSES, quick),
-        Run(f"training {NETWORKS} networks for {epochs} epochs", NETWORKS, {TRAINING: batches}),
+        Workload("distilling, --preset paper", CLASSES, {PAPER: paper.iterations}),
+        Workload("distilling, --preset laptop", CLASSES, quick),
+        Workload(
+            f"training {NETWORKS} networks for {epochs} epochs", NETWORKS, {TRAINING: batches}
+        ),
     ]
 
 
@@ -58,7 +60,9 @@ def whole(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([_line(run, known) for run in measured])
 
 
-def _line(run: Run, known: Mapping[tuple[str, int], Mapping[str, Any]]) -> dict[str, float | str]:
+def _line(
+    run: Workload, known: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> dict[str, float | str]:
     """Of the rows of one and of two processes, by the kind of step."""
 
     def total(column: str, processes: int) -> float:

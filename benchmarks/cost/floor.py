@@ -29,7 +29,7 @@ TRIES = 3
 Work = Callable[[], object]
 
 
-class Layer(NamedTuple):
+class Convolution(NamedTuple):
     """A convolution of a network.
 
     Attributes:
@@ -44,7 +44,7 @@ class Layer(NamedTuple):
     dilation: tuple[int, ...]
     groups: int = 1
 
-    def grouped(self, count: int) -> "Layer":
+    def grouped(self, count: int) -> "Convolution":
         """So many side by side, as in `distill.training.stack.Grouped`."""
         inputs, weight = (count * self.inputs[0], *self.inputs[1:]), self.weight
         return self._replace(
@@ -52,7 +52,7 @@ class Layer(NamedTuple):
         )
 
 
-class Pieces(NamedTuple):
+class Passes(NamedTuple):
     """How many images pass through a network at a time, and how often in one step.
 
     Attributes:
@@ -66,7 +66,7 @@ class Pieces(NamedTuple):
 class Task(NamedTuple):
     """A layer on so many images; gradients: of its input, its weights, its bias."""
 
-    layer: Layer
+    layer: Convolution
     images: int
     gradients: tuple[bool, bool, bool] = (False, False, False)
 
@@ -88,14 +88,14 @@ PIXELS = (True, False, False)
 
 
 @torch.no_grad()
-def layers(network: nn.Module, shape: Sequence[int]) -> list[Layer]:
+def layers(network: nn.Module, shape: Sequence[int]) -> list[Convolution]:
     """The convolutions that a network runs on images of `shape` (C, H, W), in their order."""
-    own: list[Layer] = []
+    own: list[Convolution] = []
 
     def note(module: nn.Conv2d, given: tuple[Tensor], output: Tensor) -> None:
         inputs, weight = tuple(given[0].shape[1:]), tuple(module.weight.shape)
         how = module.stride, module.padding, module.dilation, module.groups
-        own.append(Layer(inputs, weight, *how))
+        own.append(Convolution(inputs, weight, *how))
 
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     hooks = [module.register_forward_hook(note) for module in convolutions]
@@ -122,7 +122,7 @@ class _Seen(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def pieces(work: Work, layers: int) -> Pieces:
+def pieces(work: Work, layers: int) -> Passes:
     """Those of a step that is not compiled, noted while it runs.
 
     Args:
@@ -135,7 +135,7 @@ def pieces(work: Work, layers: int) -> Pieces:
         for images, times in counted.items():
             assert times % layers == 0, "a piece passes through every layer"
             count[images] = times // layers
-    return Pieces(*passes)
+    return Passes(*passes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,14 +158,14 @@ class Floor:
                     work()
 
 
-def matching(layers: Sequence[Layer], pieces: Pieces, compute: Compute) -> Floor:
+def matching(layers: Sequence[Convolution], pieces: Passes, compute: Compute) -> Floor:
     """Of a matching step: real images forward, synthetic images forward and back to the pixels."""
     forward = [Task(layer, images) for images in pieces.forward for layer in layers]
     both = [Task(layer, images, PIXELS) for images in pieces.both for layer in layers]
     return _floor([*forward, *both], pieces, compute)
 
 
-def training(layers: Sequence[Layer], pieces: Pieces, compute: Compute) -> Floor:
+def training(layers: Sequence[Convolution], pieces: Passes, compute: Compute) -> Floor:
     """Of a training step: forward, back to the weights and, but for the first layer, to the input.
 
     Args:
@@ -181,7 +181,7 @@ def training(layers: Sequence[Layer], pieces: Pieces, compute: Compute) -> Floor
     return _floor(tasks, pieces, compute)
 
 
-def _floor(tasks: Sequence[Task], pieces: Pieces, compute: Compute) -> Floor:
+def _floor(tasks: Sequence[Task], pieces: Passes, compute: Compute) -> Floor:
     """Of the tasks of every size of pieces, in the order of `pieces`."""
     times = [*pieces.forward.values(), *pieces.both.values()]
     layers = len(tasks) // len(times)

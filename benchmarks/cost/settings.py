@@ -21,7 +21,7 @@ LEFT_OUT = "This machine does not multiply bfloat16 natively, so there are no ro
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Timing:
     """How everything is timed.
 
     Attributes:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from benchmarks.gallery.worth import Judged
+from benchmarks.gallery.worth import JudgedSets
 from benchmarks.order import in_order
 from distill.runtime.mistake import short
 from distill.sets.gallery import GAP, enlarged, fitting, picture
@@ -23,7 +23,7 @@ FEWEST = 64
 """Pixels that a class takes across at least, so that its name can be read."""
 
 
-def draw(sets: Sequence[SyntheticSet], judged: Judged, *, each: int, most: int) -> Tensor:
+def draw(sets: Sequence[SyntheticSet], judged: JudgedSets, *, each: int, most: int) -> Tensor:
     """Float [3, H, W] within 0..1; images are shown as they are stored.
 
     Rows stand in the order of tables and figures.
@@ -60,14 +60,14 @@ def draw(sets: Sequence[SyntheticSet], judged: Judged, *, each: int, most: int) 
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1).float() / 255
 
 
-def title(sets: Sequence[SyntheticSet], judged: Judged) -> str:
+def title(sets: Sequence[SyntheticSet], judged: JudgedSets) -> str:
     """What is drawn, in a line: the dataset, the images a class, the rows."""
     ipcs = " or ".join(map(str, sorted({own.made.ipc for own in sets})))
     rows = ", ".join(name for name, _ in _rows(sets, judged))
     return f"{sets[0].made.dataset['name']}, {ipcs} image{'s' * (ipcs != '1')} a class: {rows}"
 
 
-def _rows(sets: Sequence[SyntheticSet], judged: Judged) -> list[tuple[str, SyntheticSet]]:
+def _rows(sets: Sequence[SyntheticSet], judged: JudgedSets) -> list[tuple[str, SyntheticSet]]:
     """Each set and its name: its record's, else its method's, with what tells it from others."""
     named = [judged.labels.get(own.digest(), own.made.method) for own in sets]
     rows: list[tuple[str, SyntheticSet]] = []
@@ -82,7 +82,7 @@ def _rows(sets: Sequence[SyntheticSet], judged: Judged) -> list[tuple[str, Synth
     return sorted(rows, key=lambda row: order.index(row[0]))
 
 
-def _said(judged: Judged, columns: int, held: int, width: int) -> list[str]:
+def _said(judged: JudgedSets, columns: int, held: int, width: int) -> list[str]:
     """What is shown, and what the accuracies are, in lines of so many pixels."""
     first = "The first" if columns == 1 else f"The first {columns}"
     shown = f"{first} of {held} images a class. " if columns < held else ""

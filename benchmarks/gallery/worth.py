@@ -13,7 +13,7 @@ from distill.synthetic import SyntheticSet
 from downstream.continual import metrics
 
 
-class Judged(NamedTuple):
+class JudgedSets(NamedTuple):
     """Sets as one protocol judges them.
 
     Attributes:
@@ -43,7 +43,7 @@ class Judged(NamedTuple):
         return f"{statistics.fmean(own):.1f} % (n = {len(own)})" if own else ""
 
 
-def of_sets(sets: Sequence[SyntheticSet], records: Sequence[Record]) -> Judged:
+def of_sets(sets: Sequence[SyntheticSet], records: Sequence[Record]) -> JudgedSets:
     """By the protocol that judged most of the sets, on test images; it may have judged none.
 
     Of several such the sets alone count before continual learning, ConvNets before other networks,
@@ -69,13 +69,13 @@ def of_sets(sets: Sequence[SyntheticSet], records: Sequence[Record]) -> Judged:
         return len(own), alone, usual, p.recipe.epochs, record.protocol_key
 
     if not found:
-        return Judged("", {}, {}, numbers)
+        return JudgedSets("", {}, {}, numbers)
     most = max(found.values(), key=place)
     record, _ = next(iter(most.values()))
     words = f"{KINDS[record.kind]}, {setting(record)}"
     labels = {digest: record.label for digest, (record, _) in most.items()}
     values = {digest: values for digest, (_, values) in most.items()}
-    return Judged(words, labels, values, numbers)
+    return JudgedSets(words, labels, values, numbers)
 
 
 def _values(record: Record) -> dict[str, list[float]]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from distill.images import About, Data
     from distill.plan import Plan
     from distill.runtime.compute import Compute
-    from downstream.nas.proxy import Comparison
+    from downstream.nas.proxy import Comparability
     from downstream.nas.search import Engine
 
 PROG = "python -m benchmarks.nas"
@@ -135,9 +135,9 @@ def require_room(command: Nas, plan: "Plan", data: "Data", compute: "Compute") -
         Mistake: there is not.
     """
     from distill.sets import disk
-    from distill.sets.beforehand import Source
+    from distill.sets.beforehand import SetSource
 
-    source = Source(data.train, compute, command.out / "sets")
+    source = SetSource(data.train, compute, command.out / "sets")
     disk.require(command.out, [(plan, data.train.present)], source)
 
 
@@ -185,7 +185,7 @@ def spelled(flags: list[str], every: str) -> list[str]:
     return [every if pair == (flag, SPACE) else pair[1] for pair in pairs]
 
 
-def require_strategy(command: Nas, comparison: "Comparison") -> None:
+def require_strategy(command: Nas, comparison: "Comparability") -> None:
     """Check the strategy, and flags that would have no meaning.
 
     Raises:

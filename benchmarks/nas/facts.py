@@ -19,7 +19,7 @@ class Protocol:
         space: `laptop` or `paper`, or a user's own: its file's name and its digest's beginning.
         networks: how many of its fixed sample are ranked; None for a search.
         trials: how many networks a search tries; None for a ranking.
-        truth: identity of the trials on the whole dataset (`trial.Settings.identity`).
+        truth: identity of the trials on the whole dataset (`trial.TrialSettings.identity`).
     """
 
     dataset: Dataset

@@ -20,12 +20,12 @@ from distill.runtime.mistake import Mistake
 from distill.runtime.progress import Progress
 from distill.runtime.workers import Workers
 from distill.sets import beforehand
-from distill.sets.beforehand import Source
+from distill.sets.beforehand import SetSource
 from distill.synthetic import SyntheticSet
 from downstream.nas import proxy, ranking, zero
-from downstream.nas.proxy import Comparison
+from downstream.nas.proxy import Comparability
 from downstream.nas.search import LEARNING, Engine, Search, Trials
-from downstream.nas.trial import Settings, job
+from downstream.nas.trial import TrialSettings, job
 from downstream.nas.truth import Truth
 
 Rows = Sequence[dict[str, Any]]
@@ -45,10 +45,10 @@ class Ready:
     plan: Plan | None
     label: str
     data: Data
-    comparison: Comparison
+    comparison: Comparability
     engine: Engine
     compute: Compute
-    truth: Settings
+    truth: TrialSettings
     known: dict[str, float | None]
 
     @property
@@ -112,7 +112,7 @@ def _set(ready: Ready) -> SyntheticSet | None:
     if ready.plan is None:
         return None
     progress = Progress(sys.stderr)
-    source = Source(ready.data.train, ready.compute, ready.command.out / "sets")
+    source = SetSource(ready.data.train, ready.compute, ready.command.out / "sets")
     with Workers(
         source,
         shape=source.real.shape,
@@ -201,7 +201,7 @@ def _tried(
     return cell, rows
 
 
-def _trials(ready: Ready, settings: Settings, small: SyntheticSet | None, name: str) -> Trials:
+def _trials(ready: Ready, settings: TrialSettings, small: SyntheticSet | None, name: str) -> Trials:
     folder: Path = ready.command.out / "trials"
     return Trials(
         what=f"{name} trials",

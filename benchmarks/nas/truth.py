@@ -10,11 +10,11 @@ from distill.runtime.identity import first_difference
 from distill.runtime.mistake import Mistake
 
 if TYPE_CHECKING:
-    from downstream.nas.trial import Settings
+    from downstream.nas.trial import TrialSettings
 
 
 def known(
-    truth: "Settings", given: Path | None, folders: Sequence[Path]
+    truth: "TrialSettings", given: Path | None, folders: Sequence[Path]
 ) -> dict[str, float | None]:
     """Accuracies (%) on the whole dataset by network, from records of --proxy whole.
 
@@ -50,7 +50,7 @@ def made_as(record: Record) -> dict[str, Any]:
     return {**record.protocol.truth, "seed": record.cell.seed}
 
 
-def fitting(path: Path, truth: "Settings") -> Record:
+def fitting(path: Path, truth: "TrialSettings") -> Record:
     """The record at `path`, if it is the ground truth wanted.
 
     Raises:

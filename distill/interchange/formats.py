@@ -50,7 +50,7 @@ class Unfit(ValueError):
     """What this file itself finds wrong, in words for users."""
 
 
-class Contents(NamedTuple):
+class FileContents(NamedTuple):
     """One set of a file, as it lies there.
 
     Attributes:
@@ -66,7 +66,7 @@ class Contents(NamedTuple):
     classes: tuple[str, ...] | None = None
 
 
-def read(path: Path, *, number: int = 0) -> Contents:
+def read(path: Path, *, number: int = 0) -> FileContents:
     """Set `number`, from 0, of a file.
 
     Raises:
@@ -85,7 +85,7 @@ def read(path: Path, *, number: int = 0) -> Contents:
     names = held.get("classes") if isinstance(held, Mapping) else None
     named = ours and isinstance(names, list) and all(isinstance(name, str) for name in names)
     classes = tuple(names) if named else None
-    return Contents(images, labels, len(pairs), UNITS if ours else None, classes)
+    return FileContents(images, labels, len(pairs), UNITS if ours else None, classes)
 
 
 def read_labels(path: Path) -> Tensor:

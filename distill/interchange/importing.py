@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from distill.images import ImageSet
-    from distill.interchange.formats import Contents
+    from distill.interchange.formats import FileContents
     from distill.interchange.pixels import Taken
     from distill.synthetic import SyntheticSet
 
@@ -118,7 +118,7 @@ def taken(command: Import) -> tuple["SyntheticSet", str]:
 
 
 def _labels(
-    command: Import, contents: "Contents", count: int, classes: tuple[str, ...]
+    command: Import, contents: "FileContents", count: int, classes: tuple[str, ...]
 ) -> "Tensor":
     """int64 [count]: from the file, from another, or class by class.
 

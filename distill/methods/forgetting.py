@@ -29,7 +29,7 @@ from distill.runtime.store import Tensors
 from distill.settings import Settings, require
 from distill.training import stretches
 from distill.training.recipes import Recipe
-from distill.training.stretches import Place
+from distill.training.stretches import TrainingPlace
 from distill.training.train import fit, predictions
 
 VERSION = 1
@@ -121,9 +121,8 @@ def correctness(
         Diverged: the training came to numbers that are not finite.
     """
     stream = generator(seed, "forgetting")
-    network = build(
-        parse(config.network), real.shape, classes=len(real.classes), generator=stream
-    ).to(compute.device)
+    given = {"classes": len(real.classes), "generator": stream}
+    network = build(parse(config.network), real.shape, **given).to(compute.device)
     recipe = Recipe(epochs=1, batch=64, operations=real.about.operations)
     images, labels = Seen(real, device=compute.device), real.labels
     shapes = {name: value.shape for name, value in network.state_dict().items()}
@@ -152,7 +151,8 @@ def correctness(
             raise ValueError("it is of other passes or images")
 
     facts = {"version": VERSION, "network": config.network, "recipe": recipe, "seed": seed}
-    place = Place(f"{real.name}-{KIND}-right", KIND, stretches.facts_of(real, compute) | facts)
+    facts |= stretches.facts_of(real, compute)
+    place = TrainingPlace(f"{real.name}-{KIND}-right", KIND, facts)
     progress.start("passes over real images", config.passes)
     given = {"place": place, "check": check, "checkpoints": checkpoints, "progress": progress}
     return stretches.run(one_pass, config.passes, **given)["right"][: config.passes]

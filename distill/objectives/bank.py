@@ -24,7 +24,7 @@ from distill.runtime.seeding import generator
 from distill.runtime.store import Tensors
 from distill.training import stretches
 from distill.training.recipes import Recipe
-from distill.training.stretches import Place
+from distill.training.stretches import TrainingPlace
 from distill.training.train import require_finite, training
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Bank:
             for member in members
         ]
 
-    def place(self, number: int) -> Place:
+    def place(self, number: int) -> TrainingPlace:
         """Of a network in a store: what its weights depend on, wherever it is on its way."""
         facts = stretches.facts_of(self.real, self.compute) | {
             "version": VERSION,
@@ -126,7 +126,7 @@ class Bank:
             "number": number,
             "seed": self.seed,
         }
-        return Place(f"{self.real.name}-{KIND}-{number}", KIND, facts)
+        return TrainingPlace(f"{self.real.name}-{KIND}-{number}", KIND, facts)
 
     def _points(self, number: int, progress: Progress, checkpoints: Checkpoints) -> Tensors:
         """The parameters of a network by name, [points, ...] each."""

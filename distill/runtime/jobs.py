@@ -11,7 +11,7 @@ POLL = 0.3
 """Seconds between two looks at what another run has in hand."""
 
 
-class Kept(Protocol):
+class ResultStore(Protocol):
     """Where results of jobs are kept. A result is not None."""
 
     def get(self, job: Any) -> Any | None:
@@ -44,7 +44,9 @@ class Jobs:
     The claims to jobs that were taken are held until their results are put, or all is closed.
     """
 
-    def __init__(self, jobs: Mapping[int, Any], kept: Kept, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, jobs: Mapping[int, Any], kept: ResultStore, say: Callable[[str], None]
+    ) -> None:
         self._waiting, self._elsewhere = deque(jobs.items()), deque()
         self._kept, self._say = kept, say
         self._taken: dict[int, tuple[Any, contextlib.ExitStack]] = {}

@@ -1,7 +1,7 @@
 """Finished results, kept as plain values and found again by their identity.
 
-A `Work` is a folder of them, one JSON file each. `Kept` shows those of a list of jobs to `Workers`,
-which then does only what is lacking, and shares it with other runs of the same jobs.
+A `Work` is a folder of them, one JSON file each. `FinishedJobs` shows those of a list of jobs to
+`Workers`, which then does only what is lacking, and shares it with other runs of the same jobs.
 """
 
 import dataclasses
@@ -110,7 +110,7 @@ def _checked(content: bytes, facts: dict[str, Any]) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Kept:
+class FinishedJobs:
     """The finished results of some jobs: what `Workers` does not do again.
 
     Attributes:

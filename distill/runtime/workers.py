@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from distill.runtime import cores, processes, ranks
-from distill.runtime.jobs import POLL, Jobs, Kept, Unkept
+from distill.runtime.jobs import POLL, Jobs, ResultStore, Unkept
 from distill.runtime.mistake import Mistake
 from distill.runtime.processes import Worker
 from distill.runtime.progress import Forward, Progress, Together
@@ -76,7 +76,7 @@ class Workers:
         *,
         what: str,
         steps: float,
-        kept: Kept | None = None,
+        kept: ResultStore | None = None,
         size: Callable[[Any], int] = lambda job: 1,
     ) -> Iterator[Any]:
         """The results of all jobs, in their order; one process is this one.
@@ -104,7 +104,7 @@ class Workers:
         *,
         what: str,
         steps: float,
-        kept: Kept | None = None,
+        kept: ResultStore | None = None,
         size: Callable[[Any], int] = lambda job: 1,
     ) -> Iterator[tuple[int, Any]]:
         """As `run`, with each job's number, as they finish."""
@@ -193,7 +193,7 @@ class Workers:
             raise RuntimeError(f"in another process:\n{content[0]}")
 
 
-def _looked_up(jobs: list[Any], kept: Kept) -> tuple[list[Any], list[tuple[int, Any]]]:
+def _looked_up(jobs: list[Any], kept: ResultStore) -> tuple[list[Any], list[tuple[int, Any]]]:
     """The jobs, and the results that there are of them, with their numbers."""
     results = ((number, kept.get(job)) for number, job in enumerate(jobs))
     return jobs, [(number, result) for number, result in results if result is not None]

@@ -36,7 +36,7 @@ Numbered = tuple[int, list[int], int | None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class SetSource:
     """What sets are made of, how, and the folder in which they are kept."""
 
     real: ImageSet
@@ -78,13 +78,13 @@ class Source:
         return dataclasses.replace(self.compute, threads=threads)
 
 
-def make(wanted: Iterable[Wanted], source: Source, workers: Workers) -> float:
+def make(wanted: Iterable[Wanted], source: SetSource, workers: Workers) -> float:
     """Put into the folder what it lacks of the sets that are wanted.
 
     Two runs at once share the work: what one has in hand the other leaves to the last.
 
     Args:
-        workers: whose shared value is a `Source` too.
+        workers: whose shared value is a `SetSource` too.
 
     Returns:
         The seconds that earlier runs had spent on these sets, shared out over the processes.
@@ -118,7 +118,7 @@ def make(wanted: Iterable[Wanted], source: Source, workers: Workers) -> float:
     return seconds / count / ranks.world()
 
 
-def _side_by_side(source: Source, workers: Workers) -> int:
+def _side_by_side(source: SetSource, workers: Workers) -> int:
     """How many jobs can be done at once, on all ranks together.
 
     The classes of small images cost little more together than one of them, and stay together where
@@ -128,7 +128,7 @@ def _side_by_side(source: Source, workers: Workers) -> int:
     return ranks.world() * (1 if small else workers.most)
 
 
-def _see(wanted: Iterable[Job], source: Source, store: Store) -> None:
+def _see(wanted: Iterable[Job], source: SetSource, store: Store) -> None:
     """Wait until a network's disk shows what other ranks have made.
 
     Raises:
@@ -154,7 +154,7 @@ def joined(wanted: Iterable[Wanted]) -> list[Job]:
     return [(plan, sorted(labels)) for (plan, _), labels in jobs.items()]
 
 
-def missing(wanted: Iterable[Job], source: Source, store: Store) -> tuple[list[Job], float]:
+def missing(wanted: Iterable[Job], source: SetSource, store: Store) -> tuple[list[Job], float]:
     """What the folder lacks, and the seconds that the rest took.
 
     All pieces are read, so that a damaged one is set aside here, once, and counts as missing.
@@ -172,7 +172,7 @@ def missing(wanted: Iterable[Job], source: Source, store: Store) -> tuple[list[J
     return lacking, seconds
 
 
-def _decided(wanted: Sequence[Job], source: Source, store: Store) -> tuple[list[Job], float]:
+def _decided(wanted: Sequence[Job], source: SetSource, store: Store) -> tuple[list[Job], float]:
     """What is missing as rank 0 sees it, on every rank."""
     plans = [plan for plan, _ in wanted]
 
@@ -184,7 +184,9 @@ def _decided(wanted: Sequence[Job], source: Source, store: Store) -> tuple[list[
     return [(plans[number], labels) for number, labels in jobs], seconds
 
 
-def _say_found(wanted: Sequence[Job], lacking: Sequence[Job], source: Source, store: Store) -> None:
+def _say_found(
+    wanted: Sequence[Job], lacking: Sequence[Job], source: SetSource, store: Store
+) -> None:
     """Say in one line what the folder holds of the sets that are wanted, if anything."""
     standing: dict[int, int] = {}
     for plan, labels in lacking:
@@ -210,7 +212,7 @@ def _say_found(wanted: Sequence[Job], lacking: Sequence[Job], source: Source, st
 class _Kept:
     """What `Workers` asks of jobs of sets: results are seconds, the sets are in the folder."""
 
-    source: Source
+    source: SetSource
     store: Store
     plans: list[Plan]
 
@@ -257,7 +259,7 @@ def _steps(plan: Plan) -> int:
     return steps + (config.networks or steps)  # each target is a step through real images
 
 
-def _make(plans: list[Plan], source: Source, job: Numbered, progress: Progress) -> float:
+def _make(plans: list[Plan], source: SetSource, job: Numbered, progress: Progress) -> float:
     """Make a part of a set; the seconds that earlier runs, broken off, had spent on it."""
     number, labels, threads = job
     watch, source = Watch(), dataclasses.replace(source, compute=source.computing(threads))

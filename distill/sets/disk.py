@@ -10,7 +10,7 @@ from distill.objectives.bank import Bank
 from distill.plan import KIND, Plan, pieces_of, states_of
 from distill.runtime.files import require_space
 from distill.runtime.store import Store
-from distill.sets.beforehand import Source, Wanted, joined
+from distill.sets.beforehand import SetSource, Wanted, joined
 
 A_FILE = 2**16
 """Bytes of a small file with what it says of itself, at most."""
@@ -31,7 +31,7 @@ def bytes_needed(plan: Plan, real: ImageSet, *, sets: int = 1) -> int:
     return one * (2 * sets + states + 1) + RECORDS
 
 
-def require(folder: Path, wanted: Iterable[Wanted], source: Source) -> None:
+def require(folder: Path, wanted: Iterable[Wanted], source: SetSource) -> None:
     """Check that there is room in `folder` for the sets that are wanted.
 
     What `source.sets` holds of these very sets counts as there: their pieces, checkpoints and the
@@ -61,7 +61,7 @@ def require(folder: Path, wanted: Iterable[Wanted], source: Source) -> None:
     )
 
 
-def _banks(plan: Plan, labels: Sequence[int], source: Source) -> list[Bank]:
+def _banks(plan: Plan, labels: Sequence[int], source: SetSource) -> list[Bank]:
     """The networks that are trained for a set of these classes, if any are."""
     config = plan.config
     if not (config.stepwise and config.trained):

@@ -20,7 +20,7 @@ SPENT = ("versions", "seconds", "core_seconds")
 """What says how a set was made and makes no other set of it."""
 
 
-class Held(NamedTuple):
+class SetFile(NamedTuple):
     """What a file holds.
 
     Attributes:
@@ -53,7 +53,7 @@ class Asked(NamedTuple):
         return identity.plain({n: fact for n, fact in self.facts.items() if n not in known})
 
 
-def read(path: Path, say: Callable[[str], None]) -> Held | None:
+def read(path: Path, say: Callable[[str], None]) -> SetFile | None:
     """What the file of a set holds; None where there is none.
 
     One that was damaged is set aside under another name, and `say` is told.
@@ -74,13 +74,13 @@ def read(path: Path, say: Callable[[str], None]) -> Held | None:
         return None
     try:
         small = SyntheticSet.of(tensors, facts)
-        return Held(small, dict(facts.get("further", {})), facts.get("code"))
+        return SetFile(small, dict(facts.get("further", {})), facts.get("code"))
     except (ValueError, TypeError) as error:
         raise _no_set(path, error) from error
 
 
 def taken(
-    held: Held | None, asked: Asked, path: Path, say: Callable[[str], None]
+    held: SetFile | None, asked: Asked, path: Path, say: Callable[[str], None]
 ) -> SyntheticSet | None:
     """The set in the file, if it is the one that is asked for; None if that is to be made.
 
@@ -111,7 +111,7 @@ def save(small: SyntheticSet, asked: Asked, path: Path, say: Callable[[str], Non
     store.write(path, small.tensors(), small.facts() | own)
 
 
-def _require_same(held: Held, asked: Asked, path: Path) -> None:
+def _require_same(held: SetFile, asked: Asked, path: Path) -> None:
     made, config = held.small.made, asked.plan.config
     known = {name: fact for name, fact in dataclasses.asdict(made).items() if name not in SPENT}
     # A setting that came in after a set was made had its default then.

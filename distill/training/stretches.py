@@ -21,7 +21,7 @@ from distill.runtime.store import Store, Tensors
 from distill.runtime.watch import Watch
 
 
-class Place(NamedTuple):
+class TrainingPlace(NamedTuple):
     """Of a training in a store: its name for people, its kind, and all that it depends on."""
 
     name: str
@@ -29,7 +29,7 @@ class Place(NamedTuple):
     facts: dict[str, Any]
 
 
-class Kept(NamedTuple):
+class KeptTraining(NamedTuple):
     """A training after so many stretches, and what it took to get there."""
 
     tensors: Tensors
@@ -61,7 +61,7 @@ def run(
     stretch: Stretch,
     wanted: int,
     *,
-    place: Place,
+    place: TrainingPlace,
     check: Check,
     checkpoints: Checkpoints,
     progress: Progress,
@@ -81,19 +81,21 @@ def run(
         Mistake: what `stretch` raises, or the folder cannot be written to.
     """
     if checkpoints.store is None:
-        return _on(stretch, wanted, Kept({}), lambda kept: None)
+        return _on(stretch, wanted, KeptTraining({}), lambda kept: None)
     store, waiting = checkpoints.store, Watch()
     with locks.held(
         store.path(*place), lambda: progress.say("waiting for another run of the same training")
     ):
         waited, _ = waiting.read()
-        found = store.get(*place, of=functools.partial(_checked, check)) or Kept({})
+        found = store.get(*place, of=functools.partial(_checked, check)) or KeptTraining({})
         checkpoints.count(found.seconds - waited, found.core_seconds)  # to wait is no work
         progress.advance(unit * min(found.done, wanted))
         return _on(stretch, wanted, found, functools.partial(_keep, store, place))
 
 
-def _on(stretch: Stretch, wanted: int, kept: Kept, keep: Callable[[Kept], None]) -> Tensors:
+def _on(
+    stretch: Stretch, wanted: int, kept: KeptTraining, keep: Callable[[KeptTraining], None]
+) -> Tensors:
     """Go on from where it was kept; kept again once a minute, at the end and at Ctrl-C."""
     watch, last, now = Watch(), time.monotonic(), kept
     try:
@@ -101,7 +103,7 @@ def _on(stretch: Stretch, wanted: int, kept: Kept, keep: Callable[[Kept], None])
             tensors = stretch(now.tensors, done)
             seconds, core_seconds = watch.read()
             spent = kept.seconds + seconds, kept.core_seconds + core_seconds
-            now = Kept(tensors, done + 1, *spent)
+            now = KeptTraining(tensors, done + 1, *spent)
             if now.done == wanted or time.monotonic() - last >= keeping.EVERY:
                 keep(now)
                 last = time.monotonic()
@@ -112,19 +114,21 @@ def _on(stretch: Stretch, wanted: int, kept: Kept, keep: Callable[[Kept], None])
     return now.tensors
 
 
-def _keep(store: Store, place: Place, kept: Kept) -> None:
-    about = {name: getattr(kept, name) for name in Kept._fields[1:]}
+def _keep(store: Store, place: TrainingPlace, kept: KeptTraining) -> None:
+    about = {name: getattr(kept, name) for name in KeptTraining._fields[1:]}
     store.put(*place, kept.tensors, about)
 
 
-def _checked(check: Check, tensors: Tensors, about: dict[str, Any]) -> Kept:
+def _checked(check: Check, tensors: Tensors, about: dict[str, Any]) -> KeptTraining:
     """A piece of the store.
 
     Raises:
         ValueError: it is no such training.
     """
     try:
-        kept = Kept(tensors, about["done"], float(about["seconds"]), float(about["core_seconds"]))
+        kept = KeptTraining(
+            tensors, about["done"], float(about["seconds"]), float(about["core_seconds"])
+        )
         if type(kept.done) is not int or kept.done < 1:
             raise ValueError(f"it stands after {kept.done!r} stretches")
         if not all(math.isfinite(spent) and spent >= 0 for spent in kept[2:]):

@@ -33,7 +33,7 @@ import downstream
 from distill.runtime.mistake import Mistake, unknown
 from downstream.nas import reach
 from downstream.nas.guard import LOOPBACK
-from downstream.nas.trial import Settings
+from downstream.nas.trial import TrialSettings
 
 PLATFORMS = {
     "local": LocalConfig,
@@ -87,7 +87,7 @@ class Service:
         """Trials at once."""
         return self.config.trial_concurrency
 
-    def require_reachable(self, settings: Settings | None = None) -> None:
+    def require_reachable(self, settings: TrialSettings | None = None) -> None:
         """Check that the other machines are there, and with `settings` that a trial can load there.
 
         Raises:
@@ -109,7 +109,7 @@ class Service:
         for machine in machines:
             reach.require_trial(machine, sent, python, self.path)
 
-    def there(self, settings: Settings) -> Settings:
+    def there(self, settings: TrialSettings) -> TrialSettings:
         """The settings of trials that run there: on a GPU, where each is given one."""
         if self.config.trial_gpu_number:
             return dataclasses.replace(settings, device="cuda", threads=None)
@@ -249,7 +249,7 @@ def _require_key_files(part: ConfigBase, path: Path) -> None:
 # ------------------------------------------------------------------ what another machine is sent
 
 
-def packed(settings: Settings, service: Service, folder: Path) -> Settings:
+def packed(settings: TrialSettings, service: Service, folder: Path) -> TrialSettings:
     """Put what a trial needs, but for the data, into a new folder that NNI sends along.
 
     Returns:
@@ -267,7 +267,7 @@ def packed(settings: Settings, service: Service, folder: Path) -> Settings:
     return dataclasses.replace(settings, set_path="set.safetensors")
 
 
-def archive(settings: Settings) -> bytes:
+def archive(settings: TrialSettings) -> bytes:
     """The same with the settings in a file, as a tar file."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:

@@ -16,7 +16,7 @@ def main() -> None:
     """
     if importlib.util.find_spec("nni") is None:
         raise Mistake("NNI is not installed; install the suite, or nni 3.0, for that python3")
-    settings = trial.Settings.loads(Path("settings.json").read_text())
+    settings = trial.TrialSettings.loads(Path("settings.json").read_text())
     trial.load(settings)
     if settings.space is not None:
         source.model_space(settings.space)

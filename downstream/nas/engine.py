@@ -32,7 +32,7 @@ from distill.runtime.progress import Progress
 from downstream.nas import trial
 from downstream.nas.own import opened
 from downstream.nas.space import Space
-from downstream.nas.trial import Job, Settings
+from downstream.nas.trial import Job, TrialSettings
 
 logging.getLogger("nni").setLevel(logging.CRITICAL)  # each failure is a row of the ledger instead
 
@@ -80,7 +80,7 @@ def evaluator_here(job: Job, progress: Progress) -> FunctionalEvaluator:
     return FunctionalEvaluator(evaluate)
 
 
-def evaluator_elsewhere(settings: Settings) -> FunctionalEvaluator:
+def evaluator_elsewhere(settings: TrialSettings) -> FunctionalEvaluator:
     """Trains in a process of its own, which reads the images itself."""
     return FunctionalEvaluator(evaluate_elsewhere, settings=settings.dumps())
 
@@ -88,7 +88,7 @@ def evaluator_elsewhere(settings: Settings) -> FunctionalEvaluator:
 def evaluate_elsewhere(network: Network, settings: str) -> None:
     """What `evaluator_elsewhere` runs; it ends with the process that began it."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    report(trial.evaluate(network, trial.load(Settings.loads(settings))))
+    report(trial.evaluate(network, trial.load(TrialSettings.loads(settings))))
 
 
 def _end_with(parent: int) -> None:

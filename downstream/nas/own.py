@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from distill.networks import parse
 from distill.runtime.mistake import Mistake
 from distill.runtime.seeding import generator
-from downstream.nas.source import Source, explained, model_space, seeded
+from downstream.nas.source import SpaceFile, explained, model_space, seeded
 from downstream.nas.space import ConvNets, Space
 
 WORD = r"[\w.+\-]{1,24}"
@@ -81,7 +81,7 @@ class Own(Space):
         shape: (C, H, W) of an image. classes: how many.
     """
 
-    source: Source
+    source: SpaceFile
     shape: tuple[int, int, int]
     classes: int
 
@@ -158,7 +158,7 @@ def opened(symbol: Any, shape: tuple[int, int, int], classes: int) -> Space:
     """The space that `Space.symbol` stands for."""
     if isinstance(symbol, str):
         return ConvNets(symbol, shape, classes)
-    return Own(Source(**symbol), shape, classes)
+    return Own(SpaceFile(**symbol), shape, classes)
 
 
 def choices_in(name: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from distill.training.recipes import Recipe
 from downstream.nas import source, zero
 from downstream.nas.own import Own
 from downstream.nas.space import WIDTHS, ConvNets, Space, count
-from downstream.nas.trial import Settings
+from downstream.nas.trial import TrialSettings
 
 METHODS = "distill.methods"
 """Each of them can make a proxy's images, under its own name."""
@@ -39,7 +39,7 @@ TRUTH_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class Comparability:
     """One comparison of proxies.
 
     Attributes:
@@ -52,7 +52,7 @@ class Comparison:
     truth: Recipe
     recipe: Recipe
 
-    def checked(self, classes: int, *, trials: int | None) -> "Comparison":
+    def checked(self, classes: int, *, trials: int | None) -> "Comparability":
         """The same for images of so many classes, which those of a user's folder say.
 
         A user's own networks are built, and passed there and back once: all of a list.
@@ -121,7 +121,7 @@ def preset(
     networks: str | None = None,
     recipe: str | None = None,
     epochs: int | None = None,
-) -> Comparison:
+) -> Comparability:
     """The comparison that a preset stands for on a dataset, changed by what is not None.
 
     paper: the 720 networks of width 32 to 256, trained for 200 epochs on the proxy and on the whole
@@ -152,7 +152,7 @@ def preset(
         on_proxy = recipes.named(recipe, about)
     most = networks_of.total
     usual_count = "all" if paper else str(min(64, most))
-    return Comparison(
+    return Comparability(
         space=networks_of,
         networks=count(usual_count if networks is None else networks, networks_of.name, most),
         truth=truth,
@@ -169,14 +169,14 @@ def whole_settings(
     recipe: Recipe,
     compute: Compute,
     space: Space | None = None,
-) -> Settings:
+) -> TrialSettings:
     """How the ground truth is made: every network on all training images of `data`.
 
     Args:
         dataset, image_size, root: what `data` was loaded with.
         space: of the networks; those of ConvNets need no more than their names.
     """
-    return Settings(
+    return TrialSettings(
         dataset=dataset,
         image_size=image_size,
         about=data.train.about.identity(),
@@ -198,8 +198,8 @@ def whole_settings(
 
 
 def proxy_settings(
-    truth: Settings, proxy: str, *, recipe: Recipe, seed: int, images: int
-) -> Settings:
+    truth: TrialSettings, proxy: str, *, recipe: Recipe, seed: int, images: int
+) -> TrialSettings:
     """How networks are tried on a proxy of `images` images, given how the ground truth is made.
 
     The early-stopped whole dataset gets as many optimiser steps as such a proxy.
@@ -212,7 +212,7 @@ def proxy_settings(
     return dataclasses.replace(tried, steps=recipe.epochs * recipe.batches(images))
 
 
-def saved(settings: Settings, proxy: SyntheticSet, folder: Path) -> Settings:
+def saved(settings: TrialSettings, proxy: SyntheticSet, folder: Path) -> TrialSettings:
     """The settings with the proxy's images, which are saved so that other processes find them.
 
     Raises:

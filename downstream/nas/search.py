@@ -18,7 +18,7 @@ from distill.runtime.workers import Workers
 from distill.training import train
 from downstream.nas import trial
 from downstream.nas.space import Space
-from downstream.nas.trial import Job, Settings
+from downstream.nas.trial import Job, TrialSettings
 
 ENGINES = ("in-process", "service")
 LEARNING = ("evolution", "tpe")
@@ -69,7 +69,7 @@ class Engine:
 
         return cluster.service(self.config, concurrency=self.concurrency).concurrency
 
-    def require_trial(self, settings: Settings) -> None:
+    def require_trial(self, settings: TrialSettings) -> None:
         """Find out whether trials can run where they will, and have the images there.
 
         Raises:

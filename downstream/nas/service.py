@@ -22,7 +22,7 @@ from downstream.nas import cluster
 from downstream.nas.cluster import Service
 from downstream.nas.engine import Ledgered, Points, evaluator_elsewhere
 from downstream.nas.guard import LOOPBACK, Server, guarded
-from downstream.nas.trial import Settings
+from downstream.nas.trial import TrialSettings
 
 GOODBYE = 60.0
 """Seconds that a cluster may take to end its trials."""
@@ -87,7 +87,7 @@ class _Experiment(NasExperiment):
 def run_elsewhere(
     search: Strategy,
     space: Points,
-    settings: Settings,
+    settings: TrialSettings,
     *,
     ledgered: Callable[..., Ledgered],
     service: Service,
@@ -148,14 +148,14 @@ def _without(secret: str, error: Exception) -> str:
     return str(error).replace(secret, "...")
 
 
-def _sent(settings: Settings, service: Service, server: Server) -> Settings:
+def _sent(settings: TrialSettings, service: Service, server: Server) -> TrialSettings:
     """The settings of trials where they run."""
     if service.local:
         return _beside_others(settings, service.concurrency)
     return cluster.packed(settings, service, server.folder / "code")
 
 
-def _beside_others(settings: Settings, concurrency: int) -> Settings:
+def _beside_others(settings: TrialSettings, concurrency: int) -> TrialSettings:
     """Settings of trials of which so many share this machine's processors."""
     if settings.threads is not None or settings.compute.device.type != "cpu":
         return settings

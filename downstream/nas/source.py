@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class SpaceFile:
     """A user's file.
 
     Attributes:
@@ -54,14 +54,14 @@ def is_file(given: str) -> bool:
     return given.endswith(".py") or "/" in given
 
 
-def read(path: Path) -> Source:
+def read(path: Path) -> SpaceFile:
     """The file at `path`; nothing is executed.
 
     Raises:
         Mistake: there is no such file, or it is no text.
     """
     try:
-        return Source(path.name, path.read_text(encoding="utf-8"))
+        return SpaceFile(path.name, path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Mistake(
             f"--space {path}: {error.strerror}; give a Python file that holds an NNI ModelSpace, "
@@ -93,7 +93,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @functools.lru_cache(maxsize=8)
-def model_space(source: Source) -> "type[ModelSpace]":
+def model_space(source: SpaceFile) -> "type[ModelSpace]":
     """Execute the file and return the one class in it that is derived from `ModelSpace`.
 
     Raises:
@@ -124,7 +124,7 @@ def model_space(source: Source) -> "type[ModelSpace]":
 
 
 @contextmanager
-def explained(source: Source, what: str) -> Iterator[None]:
+def explained(source: SpaceFile, what: str) -> Iterator[None]:
     """Say what the user's code raised, and in which line of the file.
 
     Raises:

@@ -22,7 +22,7 @@ from distill.synthetic import SyntheticSet
 from distill.training import train
 from distill.training.recipes import Recipe
 from downstream.nas import own
-from downstream.nas.source import Source, seeded
+from downstream.nas.source import SpaceFile, seeded
 
 VERSION = 1
 """Raised when a mended bug changes what the same trial gives: ledgers and ground truth expire."""
@@ -34,7 +34,7 @@ MARK_IMAGES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class TrialSettings:
     """All that the trials of one run share, in plain values that another machine can be sent.
 
     Attributes:
@@ -69,7 +69,7 @@ class Settings:
     threads: int | None
     precision: str = FLOAT32
     deterministic: bool = False
-    space: Source | None = None
+    space: SpaceFile | None = None
 
     @property
     def compute(self) -> Compute:
@@ -118,7 +118,7 @@ class Settings:
         return json.dumps({"settings": text, "digest": identity.digest(text.encode())})
 
     @classmethod
-    def loads(cls, text: str | bytes) -> "Settings":
+    def loads(cls, text: str | bytes) -> "TrialSettings":
         """From the text of `dumps`.
 
         Raises:
@@ -131,7 +131,7 @@ class Settings:
             values = json.loads(whole["settings"])
             fields = values["recipe"]
             recipe = Recipe(**{**fields, "operations": tuple(fields["operations"])})
-            space = Source(**values["space"]) if values["space"] else None
+            space = SpaceFile(**values["space"]) if values["space"] else None
             return cls(**{**values, "recipe": recipe, "space": space})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Mistake(
@@ -148,7 +148,7 @@ class Job:
         labels, test_labels: int64 [N].
     """
 
-    settings: Settings
+    settings: TrialSettings
     images: Tensor
     labels: Tensor
     test: Tensor
@@ -161,7 +161,7 @@ class Job:
         return self.settings.steps or recipe.epochs * recipe.batches(len(self.images))
 
 
-def job(settings: Settings, data: Data, proxy: SyntheticSet | None) -> Job:
+def job(settings: TrialSettings, data: Data, proxy: SyntheticSet | None) -> Job:
     """The images of a proxy, or of the whole training half, where the settings want them."""
     device, normalisation = settings.compute.device, data.train.normalisation
     if proxy is None:
@@ -173,7 +173,7 @@ def job(settings: Settings, data: Data, proxy: SyntheticSet | None) -> Job:
     return Job(settings, images, labels.to(device), test, data.test.labels)
 
 
-def load(settings: Settings) -> Job:
+def load(settings: TrialSettings) -> Job:
     """The images that `settings` name, read anew (in another process, on another machine).
 
     Raises:
@@ -233,7 +233,7 @@ def draw(network: Network, generator: torch.Generator) -> None:
         initialise(network, generator=generator)
 
 
-def _batches(settings: Settings) -> list[torch.Generator]:
+def _batches(settings: TrialSettings) -> list[torch.Generator]:
     """Where the mini-batches of a trial come from: all networks see the same ones."""
     whole = settings.purpose == "nas network"
     return train.streams(settings.seed, 1, *([] if whole else [settings.purpose]))

@@ -26,7 +26,7 @@ from distill.runtime.workers import Workers
 from downstream.nas import trial
 from downstream.nas.source import seeded
 from downstream.nas.space import Space
-from downstream.nas.trial import Settings
+from downstream.nas.trial import TrialSettings
 
 VERSION = 1
 """Raised when a mended bug changes a score: ledgers and records expire."""
@@ -125,7 +125,7 @@ def batch(real: ImageSet, *, seed: int, device: torch.device) -> Tensor:
     return real.normalisation(real.images[chosen]).to(device)
 
 
-def identity(settings: Settings, scored: Scored) -> dict[str, Any]:
+def identity(settings: TrialSettings, scored: Scored) -> dict[str, Any]:
     """What a score depends on, besides the network; `settings` are those of the ground truth."""
     whole = settings.identity()
     shared = ("dataset", "data", "normalisation", "space")

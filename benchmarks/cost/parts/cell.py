@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.cost.settings import Settings
+from benchmarks.cost.settings import Timing
 from distill import choices, datasets
 from distill.runtime import registry
 from distill.runtime.compute import FLOAT32
@@ -26,7 +26,7 @@ clock, from the start of Python to its end. stages: seconds, as the record has t
 ONCE = True
 
 
-def rows(settings: Settings) -> list[dict[str, float | int | str]]:
+def rows(settings: Timing) -> list[dict[str, float | int | str]]:
     """A row a command, number of cores and precision; small images have float32 alone."""
     table = []
     for command in settings.commands or standard(settings):
@@ -51,7 +51,7 @@ def rows(settings: Settings) -> list[dict[str, float | int | str]]:
     return table
 
 
-def standard(settings: Settings) -> list[str]:
+def standard(settings: Timing) -> list[str]:
     """The commands that are measured where none are given."""
     larger = settings.dataset or coloured()
     return [

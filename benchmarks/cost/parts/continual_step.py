@@ -1,7 +1,7 @@
 """A training step in Avalanche against the same step in a bare loop."""
 
 from benchmarks.cost.clock import Moments, computing, milliseconds, ratio, take_turns
-from benchmarks.cost.settings import Settings
+from benchmarks.cost.settings import Timing
 from benchmarks.cost.work import Shape, noise_images
 from distill import plan
 from distill.images import Data
@@ -28,7 +28,7 @@ STEPS = 40
 """Timed in one turn."""
 
 
-def rows(settings: Settings) -> list[dict[str, float | int | str]]:
+def rows(settings: Timing) -> list[dict[str, float | int | str]]:
     """A row a size, on all threads and in the last precision."""
     table = []
     for name, shape, ipc, networks in CASES:

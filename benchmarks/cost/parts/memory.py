@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.cost import work
 from benchmarks.cost.clock import computing
-from benchmarks.cost.settings import Settings
-from benchmarks.cost.work import Size
+from benchmarks.cost.settings import Timing
+from benchmarks.cost.work import MatchingStep
 from distill.runtime.compute import Compute
 
 TITLE = "Memory of a matching step"
@@ -25,7 +25,7 @@ CASES = ((10, 16), (10, 64), (10, 256), (200, 16))
 """Classes, real images a class."""
 
 
-def rows(settings: Settings) -> list[dict[str, float | int | str]]:
+def rows(settings: Timing) -> list[dict[str, float | int | str]]:
     """A row a size, as a command computes in the last of the precisions."""
     table = []
     for classes, real in CASES:
@@ -48,7 +48,7 @@ def rows(settings: Settings) -> list[dict[str, float | int | str]]:
 
 def main(classes: int, real: int, compute: Compute) -> None:
     """Print the megabytes held before a step, and the most held during it."""
-    size = Size((3, 64, 64), "convnet-w128", classes, 1, real)
+    size = MatchingStep((3, 64, 64), "convnet-w128", classes, 1, real)
     with computing(compute):
         print(*held(work.step(size, compute), compute.device))
 

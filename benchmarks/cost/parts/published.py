@@ -4,7 +4,7 @@ import itertools
 
 from benchmarks.cost import training, work
 from benchmarks.cost.clock import computing, milliseconds, seconds, take_turns, timed
-from benchmarks.cost.settings import Settings
+from benchmarks.cost.settings import Timing
 from distill.methods import datadam
 from distill.runtime.compute import Compute
 from distill.training.recipes import Recipe
@@ -23,7 +23,7 @@ STEPS = 4
 """Of training, in one turn."""
 
 
-def rows(settings: Settings) -> list[dict[str, float | int | str]]:
+def rows(settings: Timing) -> list[dict[str, float | int | str]]:
     """A row a number of images, of threads, and precision."""
     table = []
     for ipc in CASES:
@@ -37,9 +37,9 @@ def rows(settings: Settings) -> list[dict[str, float | int | str]]:
 
 def _row(ipc: int, compute: Compute, turns: int) -> dict[str, float]:
     config, recipe = paper(ipc), Recipe()
-    size = work.Size(SHAPE, config.network, CLASSES, ipc, config.real_batch)
+    size = work.MatchingStep(SHAPE, config.network, CLASSES, ipc, config.real_batch)
     at_once = min(recipe.batch // CLASSES, ipc) * CLASSES
-    trained = training.Size(SHAPE, config.network, at_once)
+    trained = training.TrainingStep(SHAPE, config.network, at_once)
     ways = [work.step(size, compute), training.ours(trained, STEPS, compute)]
     step, steps = take_turns([timed(way, again=True) for way in ways], turns)
     minutes = (

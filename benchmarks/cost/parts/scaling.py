@@ -17,7 +17,7 @@ import torch
 from benchmarks.cost import training
 from benchmarks.cost.clock import computing, seconds
 from benchmarks.cost.parts.memory import resident
-from benchmarks.cost.settings import Settings
+from benchmarks.cost.settings import Timing
 from distill import mapped, networks
 from distill.images import About, Normalisation
 from distill.methods import datadam
@@ -127,7 +127,7 @@ WORDS = {
 }
 
 
-def rows(settings: Settings) -> list[dict[str, float | int | str]]:
+def rows(settings: Timing) -> list[dict[str, float | int | str]]:
     """A row a case; one that comes again is not measured again.
 
     Raises:
@@ -191,7 +191,7 @@ def measured(case: Case, path: Path) -> dict[str, float | int]:
     }
 
 
-class Steps(Progress):
+class StepClock(Progress):
     """Keeps the moment of every step of one stage; after the first it waits to be told to go on."""
 
     def __init__(self, stage_kept: str) -> None:
@@ -217,11 +217,11 @@ class Steps(Progress):
 def one(case: Case, path: Path, number: int) -> dict[str, float | list[float]]:
     """Of the process with this number: what its steps took, and the memory it held."""
     before = resident()
-    progress = Steps("targets" if case.work == TARGET else "steps")
+    progress = StepClock("targets" if case.work == TARGET else "steps")
     compute = Compute(threads=1, precision=FLOAT32)
     with computing(compute):
         if case.work == TRAINING:
-            size = training.Size(
+            size = training.TrainingStep(
                 case.about.shape, datadam.preset(case.about, 1, "paper").network, BATCH
             )
             step = training.ours(size, 1, compute)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from benchmarks.cost.clock import Way, take_turns, timed
-from benchmarks.cost.settings import Settings
+from benchmarks.cost.settings import Timing
 from distill.runtime import registry
 
 TITLE = "Start-up"
@@ -26,7 +26,7 @@ STARTS = {
 """Arguments of a fresh interpreter."""
 
 
-def rows(settings: Settings) -> list[dict[str, float | int | str]]:
+def rows(settings: Timing) -> list[dict[str, float | int | str]]:
     """A row a command."""
     times = take_turns([python(args) for args in STARTS.values()], settings.turns)
     return [

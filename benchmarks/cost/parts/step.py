@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from benchmarks.cost import work
 from benchmarks.cost.clock import Way, computing, ratio, seconds, take_turns, timed
 from benchmarks.cost.floor import Floor
-from benchmarks.cost.settings import Settings
-from benchmarks.cost.work import Size
+from benchmarks.cost.settings import Timing
+from benchmarks.cost.work import MatchingStep
 from distill.runtime.compute import Compute
 
 TITLE = "A faithful matching step (--method.networks 0)"
@@ -30,11 +30,11 @@ CASES = (
 CLASSES, REAL = 10, 128
 
 
-def rows(settings: Settings) -> list[dict[str, float | int | str]]:
+def rows(settings: Timing) -> list[dict[str, float | int | str]]:
     """A row a size, number of threads and precision."""
     table = []
     for name, shape, width, ipc in CASES:
-        size = Size(shape, f"convnet-w{width}", CLASSES, ipc, REAL)
+        size = MatchingStep(shape, f"convnet-w{width}", CLASSES, ipc, REAL)
         for computes in settings.computes(shape, compile="always"):
             with computing(computes[0]):
                 floors = [work.floor_of_step(size, compute) for compute in computes]
@@ -47,7 +47,7 @@ def rows(settings: Settings) -> list[dict[str, float | int | str]]:
     return table
 
 
-def ways(size: Size, computes: Sequence[Compute], floors: Sequence[Floor]) -> list[Way]:
+def ways(size: MatchingStep, computes: Sequence[Compute], floors: Sequence[Floor]) -> list[Way]:
     """The reference, and for each precision: ours eager, ours compiled, and the floor."""
     every = [timed(work.reference_step(size, computes[0].device))]
     for compute, alone in zip(computes, floors, strict=True):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.cost.clock import computing, milliseconds, take_turns
-from benchmarks.cost.settings import Settings
+from benchmarks.cost.settings import Timing
 from distill import datasets
 from distill.runtime.compute import Compute
 from distill.runtime.ledger import Ledger
@@ -30,7 +30,7 @@ CASES = (("2 steps on all images", 2, None), ("80 steps on 100 images", 80, 100)
 """Optimiser steps, and on how many images; None for all."""
 
 
-def rows(settings: Settings) -> list[dict[str, float | int | str]]:
+def rows(settings: Timing) -> list[dict[str, float | int | str]]:
     """A row a length of the training."""
     table = []
     compute = settings.usual(datasets.about(datasets.DEFAULT).shape)
