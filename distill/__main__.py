@@ -92,7 +92,9 @@ def main(args: list[str]) -> None:
     kept = Store(parts.name(command.out))
     own = functools.partial(parts.files_of, plan, source.real, source.compute, kept)
     with (
-        parts.beside(command.out, own) if ranks.leading() else contextlib.nullcontext(),
+        parts.beside(command.out, own, progress.say)
+        if ranks.leading()
+        else contextlib.nullcontext(),
         Workers(
             source,
             shape=source.real.shape,

@@ -69,17 +69,17 @@ def test_two_processes_make_the_same_set_as_one(tmp_path, capsys):
 def test_a_run_that_is_broken_off_leaves_them_and_nobody_deletes_what_is_not_ours(tmp_path):
     out, folder = tmp_path / "set.safetensors", tmp_path / "set.safetensors.parts"
     ours, users = folder / "digits-dm-ipc1-class3-0123456789.safetensors", folder / "notes.txt"
-    with pytest.raises(KeyboardInterrupt), parts.beside(out, lambda: [ours]):
+    with pytest.raises(KeyboardInterrupt), parts.beside(out, lambda: [ours], print):
         ours.touch()
         raise KeyboardInterrupt
     assert ours.exists()
     users.touch()
-    with parts.beside(out, lambda: [ours]):
+    with parts.beside(out, lambda: [ours], print):
         pass
     assert not ours.exists() and users.exists()
 
 
-def test_what_another_set_was_left_with_stays(tmp_path):
+def test_what_another_set_was_left_with_stays(tmp_path, capsys):
     out, real = tmp_path / "set.safetensors", datasets.load("digits", root=tmp_path).train
     left, compute = Plan.of("random", real.about, ipc=2), Compute.of("cpu", real.shape)
     SetSource(real, compute, parts.name(out)).distill(left, real)
@@ -87,13 +87,14 @@ def test_what_another_set_was_left_with_stays(tmp_path):
     main(["--method", "random", "--dataset", "digits", "--ipc", "1", "--out", str(out)])
     assert len(before) == 10
     assert sorted(file.name for file in parts.name(out).iterdir()) == before
+    assert f"{parts.name(out)} still holds 10 files of another set" in capsys.readouterr().err
     assert len(parts.files_of(left, real, compute, Store(parts.name(out)))) == 10
 
 
 def test_of_two_runs_at_once_the_last_one_deletes_them(tmp_path):
     out, folder = tmp_path / "set.safetensors", tmp_path / "set.safetensors.parts"
-    with parts.beside(out, list):
-        with parts.beside(out, list):
+    with parts.beside(out, list, print):
+        with parts.beside(out, list, print):
             pass
         assert folder.exists()
     assert not folder.exists()

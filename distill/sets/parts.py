@@ -35,7 +35,9 @@ def files_of(plan: Plan, real: ImageSet, compute: Compute, store: Store) -> list
 
 
 @contextlib.contextmanager
-def beside(path: Path, own: Callable[[], Sequence[Path]]) -> Iterator[None]:
+def beside(
+    path: Path, own: Callable[[], Sequence[Path]], say: Callable[[str], None]
+) -> Iterator[None]:
     """Within it that folder is there; it is deleted when all went well.
 
     A run that is broken off leaves it, and the same command goes on from there. Of several runs
@@ -44,6 +46,7 @@ def beside(path: Path, own: Callable[[], Sequence[Path]]) -> Iterator[None]:
 
     Args:
         own: gives the pieces and checkpoints of the set that is made (`files_of`).
+        say: is told in a line where another set's stay.
 
     Raises:
         Mistake: it cannot be made or written to.
@@ -54,7 +57,7 @@ def beside(path: Path, own: Callable[[], Sequence[Path]]) -> Iterator[None]:
         yield
         with contextlib.suppress(BlockingIOError):  # another run uses it
             if _lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                _delete(folder, own())
+                _delete(folder, own(), say)
     finally:
         os.close(handle)
 
@@ -82,14 +85,20 @@ def _lock(handle: int, kind: int) -> bool:
     return True
 
 
-def _delete(folder: Path, own: Sequence[Path]) -> None:
+def _delete(folder: Path, own: Sequence[Path], say: Callable[[str], None]) -> None:
     tidy(folder)
     for file in own:
         file.unlink(missing_ok=True)
     left = [*folder.iterdir()]
-    if not any(PIECE.fullmatch(file.name) for file in left):
-        for file in left:
-            if OURS.fullmatch(file.name):
-                file.unlink(missing_ok=True)
+    others = sum(PIECE.fullmatch(file.name) is not None for file in left)
+    if others:
+        kept = f"{others} file{'s' if others > 1 else ''}"
+        say(
+            f"{folder} still holds {kept} of another set, which was broken off; to go on with it, "
+            f"give its command another --out FILE and name the folder FILE.parts; else delete it"
+        )
+    for file in left if not others else ():
+        if OURS.fullmatch(file.name):
+            file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # something of the user's is in it
         folder.rmdir()
