@@ -199,6 +199,20 @@ def test_of_several_numbers_of_epochs_the_most_count():
     assert own.record == LOW and "1000 epochs" in own.setting
 
 
+def test_what_single_sets_show_is_listed_and_not_counted():
+    low, high = (
+        classification_record(method, accuracies=((value, value + 1.0),))
+        for method, value in (("datadam", 11.0), ("random", 31.0))
+    )
+    for records, counted in (([low, high], False), ([LOW, HIGH], True)):
+        shown = sections.document(records, pages(records, PUBLISHED), PUBLISHED)
+        (tally,) = [b for b in shown.sections[0].blocks if isinstance(b, Table)]
+        assert len(tally.frame) == counted
+        said = "Not counted: 1 comparison of single sets." in shown.sections[0].blocks[0]
+        (line,) = next(s for s in shown.sections if s.name == "negative").blocks[1]
+        assert said is ("(ipc 1, one set)" in line) is not counted
+
+
 def test_the_page_says_what_is_behind_and_what_shows_nothing(contents):
     (behind,) = table(contents.document, "Shown to be behind (1)")
     assert (behind["method"], behind["against"], behind["date"]) == (

@@ -68,6 +68,11 @@ class Comparison:
         return AHEAD if self.difference.mean > 0 else BEHIND
 
     @property
+    def single(self) -> bool:
+        """Whether one set of each was judged: how another set would do, the interval leaves out."""
+        return self.record.kind != "nas" and "sets" not in self.difference.levels
+
+    @property
     def name(self) -> str:
         """Of the method, without its settings."""
         cell = self.record.cell

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import pandas as pd
 
 from benchmarks.order import in_order
-from benchmarks.page import Page, Table, difference
+from benchmarks.page import Page, Table, counted, difference
 from benchmarks.record import Record
 from benchmarks.report import against, cells, compared, effort
 from benchmarks.report.compared import AHEAD, BEHIND, KINDS, MINUS, NOTHING, OURS, Comparison
@@ -69,7 +69,8 @@ def _reading(records: Sequence[Record]) -> list[Block]:
         "Accuracies are in percent. In brackets: the 95 % interval. Methods are compared in pairs, "
         "over the same sets, class orders and networks; a lead is shown, and **bold**, only where "
         "the interval of the difference leaves out 0, as one in twenty comparisons of equals does. "
-        "With one set the interval is over its networks alone: another set may do otherwise. "
+        "With one set the interval is over its networks alone: another set may do otherwise, so "
+        "comparisons of single sets are listed and not counted. "
         "ipc: images a class.",
         f"All of it comes from {len(records)} records ({parts}) made from {dates[0]} to "
         f"{dates[-1]}, and from what is published. `python -m benchmarks.tables` writes this page "
@@ -84,18 +85,17 @@ def _reading(records: Sequence[Record]) -> list[Block]:
 def _found(
     known: Sequence[Comparison], beside: Mapping[Reported, cells.Ours], figures: Sequence[Reported]
 ) -> list[Block]:
-    main = [own for own in known if own.name == OURS and not own.variant]
+    several = [own for own in known if not own.single]
+    main = [own for own in several if own.name == OURS and not own.variant]
     order = [*compared.REFERENCES]
     points = [_lead(own) for own in _grouped(main, lambda c: (c.decimals, order.index(c.against)))]
-    variants = [own for own in known if own.variant]
+    variants = [own for own in several if own.variant]
     if variants:
-        # An interval over the networks of one set says nothing of how another set would do.
-        best = max(
-            variants,
-            key=lambda c: (c.side == AHEAD, c.difference.sets > 1, c.difference.low),
-        )
+        best = max(variants, key=lambda c: (c.side == AHEAD, c.difference.low))
         gain = f" The surest gain is {_said(best)}." if best.side == AHEAD else ""
         points.append(f"Other settings than the preset's: {_sides(variants)}.{gain}")
+    if single := len(known) - len(several):
+        points.append(f"Not counted: {counted(single, 'comparison')} of single sets.")
     spoken = [own.verdict for own in beside.values() if own.verdict]
     verdicts = collections.Counter(re.match(r"\w+", verdict)[0] for verdict in spoken)
     words = ", ".join(f"{number} {name}" for name, number in sorted(verdicts.items()))
@@ -188,11 +188,16 @@ def _line(own: Sequence[Comparison]) -> str:
     date, name = first.record.provenance.date[:10], first.record.protocol.dataset.name
     where = f"{name}, {KINDS[first.record.kind]}: {first.setting}"
     values = ", ".join(
-        difference(c.difference, decimals=c.decimals) + (f" (ipc {c.ipc})" if c.ipc else "")
-        for c in own
+        " ".join([difference(c.difference, decimals=c.decimals), *_which(c)]) for c in own
     )
     pair = f"`{first.method}` minus `{first.against}`"
     return f"{date}: {pair} {values}; {link(first.page, where)}."
+
+
+def _which(own: Comparison) -> list[str]:
+    """Its images a class, and that it is of one set, in brackets."""
+    words = [*([f"ipc {own.ipc}"] if own.ipc else []), *(["one set"] if own.single else [])]
+    return [f"({', '.join(words)})"] if words else []
 
 
 def _lines(known: Sequence[Comparison]) -> pd.DataFrame:
@@ -201,6 +206,7 @@ def _lines(known: Sequence[Comparison]) -> pd.DataFrame:
         | {"difference": difference(own.difference, decimals=own.decimals)}
         | {"method": own.method, "against": own.against}
         | {"dataset": own.record.protocol.dataset.name, "ipc": own.ipc}
+        | {"sets": own.difference.sets if own.record.kind != "nas" else None}
         | {"where": f"{KINDS[own.record.kind]}: {own.setting}", "": link(own.page)}
         for own in known
     ]
@@ -234,7 +240,7 @@ def _methods(
     for name, own in itertools.groupby(rows, key=lambda row: row["dataset"]):
         frame = pd.DataFrame(own).drop(columns="dataset").dropna(axis="columns", how="all")
         tables.append(Table(frame, caption=f"{name}:"))
-    others = [own for own in known if own.name != OURS and not own.variant]
+    others = [own for own in known if own.name != OURS and not (own.variant or own.single)]
     return [
         "Networks trained on the set alone; reported: the published figure of that cell.",
         *tables,
