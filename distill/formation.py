@@ -31,7 +31,10 @@ def decode(images: Tensor, factor: int) -> Tensor:
 
 
 def encode(images: Tensor, factor: int) -> Tensor:
-    """Shrink (by areas) and put together: float [N * factor**2, C, H, W] to [N, C, H, W]."""
+    """Shrink and put together: float [N * factor**2, C, H, W] to [N, C, H, W].
+
+    By areas; IDC's released code, which starts so too, takes every `factor`-th pixel.
+    """
     if factor == 1:
         return images
     _, channels, height, width = images.shape

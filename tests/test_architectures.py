@@ -64,6 +64,7 @@ def test_a_variant_runs(name):
 
 def test_the_larger_families_run_at_the_published_size_and_count_as_published():
     counts = {"vgg11-batch": 9_231_114, "resnet18-batch": 11_173_962, "alexnet": 1_872_202}
+    counts["alexnet-batch"] = counts["alexnet"] + 2 * (128 + 192 + 256 + 192 + 192)
     for name, parameters in counts.items():
         network = made(parse(name), (3, 32, 32))
         check(network, (3, 32, 32))
@@ -222,7 +223,8 @@ def test_a_layer_that_would_draw_from_the_global_generator_or_stay_as_it_was_is_
         ("vgg-batch", "unknown network 'vgg'; did you mean vgg11"),
         ("vgg11-bach", "did you mean batch"),
         ("resnet18-batch-instance", "norm twice"),
-        ("alexnet-instance", "name it alexnet alone"),
+        ("alexnet-w8", "unknown part in network 'alexnet-w8'"),
+        ("alexnet-batch-instance", "norm twice"),
         ("vit-w50", "divisible by 4"),
         ("vit-p4", "accepted: d<depth>, w<width>, h<heads>"),
     ],

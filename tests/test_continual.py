@@ -262,7 +262,7 @@ def test_paper_is_the_published_protocol():
     paper = protocols.preset("paper", about, steps=5, strategy="retrain", seed=0)
     assert paper.recipe == Recipe() and paper.recipe.epochs == 1000
     assert paper.network == "convnet-d3-w128-instance-relu-avg"
-    assert (paper.networks, paper.orders, paper.sets) == (3, 5, 1)
+    assert (paper.networks, paper.orders, paper.sets) == (3, 5, 5)
 
 
 def test_the_presets_read_the_facts_of_a_dataset():

@@ -293,12 +293,14 @@ def test_settings_that_cannot_be_are_refused_in_one_line(changes, said):
 
 def test_the_published_loops():
     about = datasets.about("cifar10")
-    for ipc, loops in ((1, (1, 1)), (9, (1, 1)), (10, (10, 50)), (20, (10, 50)), (50, (50, 10))):
-        for method in (dc, dsa):
+    expected = {1: (1, 1), 9: (1, 1), 10: (10, 50), 20: (20, 25), 35: (30, 20), 50: (50, 10)}
+    for ipc, loops in expected.items():
+        for method, start in ((dc, "noise"), (dsa, "real")):
             config = method.preset(about, ipc, "paper")
             assert (config.outer_loop, config.inner_loop) == loops
             assert config.iterations == 1000 * loops[0] and config.couples_classes == (ipc >= 10)
             assert (config.rate, config.network_rate, config.real_batch) == (0.1, 0.01, 256)
+            assert config.start == start and method.preset(about, ipc, "laptop").start == "real"
 
 
 @pytest.mark.parametrize(("size", "depth"), [(8, 2), (12, 2), (16, 3), (28, 3), (32, 3), (64, 4)])

@@ -131,7 +131,7 @@ NO_NETWORKS = (
     "resnet99",
     "resnet１８",
     "vgg11-w8",
-    "alexnet-batch",
+    "alexnet-w8",
     "vit-w10-h3",
     "vit-d99999999",
     "vit-h0",

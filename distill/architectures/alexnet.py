@@ -1,4 +1,4 @@
-"""AlexNet as the field has it for small images: five convolutions, no norm, one linear layer."""
+"""AlexNet as the field has it for small images: five convolutions and one linear layer."""
 
 import dataclasses
 
@@ -6,28 +6,30 @@ from torch import Tensor, nn
 
 from distill.architectures._blocks import Blocks
 from distill.architectures._names import chosen
+from distill.architectures._norms import WORDS, word
 
 PLAN = (((5, 128),), ((5, 192),), ((3, 256), (3, 192), (3, 192)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """There is one AlexNet, `alexnet`."""
+    """One AlexNet: `alexnet`, which has no norm, or with one, e.g. `alexnet-batch`."""
 
-    norm = "none"
+    norm: str = "none"
     width = 128
 
     def __str__(self) -> str:
-        return "alexnet"
+        return "alexnet" if self.norm == "none" else f"alexnet-{word(self.norm)}"
 
 
 def parse(name: str) -> Spec:
-    """`alexnet`.
+    """`alexnet`, and the norm if there is one.
 
     Raises:
-        Mistake: anything else.
+        Mistake: another first word, or an unknown part.
     """
-    return Spec(**chosen(name, ["alexnet"]))
+    words = {part: ("norm", norm) for part, norm in WORDS.items()}
+    return Spec(**chosen(name, ["alexnet"], words=words))
 
 
 class AlexNet(nn.Module):

@@ -71,10 +71,12 @@ def preset(about: About, ipc: int, name: str) -> Config:
 def released(about: About) -> Config:
     """What the released code does, where it departs from the paper.
 
-    Batch norm, which couples the classes; power 1; 20,000 steps, 64 real images, learning rate 1
-    and lambda 0.01 at any size. It has no ZCA, so leave --zca out. Its own evaluation trains for
-    1,800 epochs in batches of 64. The depth is that of the field at a size, which the released code
-    leaves to its user. The paper's headline figures (see `preset`) are most likely of this recipe.
+    Batch norm, which couples the classes; power 1; 20,000 steps, 64 real images, lambda 0.01 and
+    learning rate 1 at any size (its help text says 10 from 100 images a class on). It does not
+    whiten unless asked to, so leave --zca out. Its own evaluation trains for 1,800 epochs in
+    batches of 64. The depth is that of the field at a size, which the released code leaves to its
+    user. The paper's headline figures (see `preset`) are probably of networks with batch norm, as
+    the released weights and its authors' advice are; whether of whitened images is not settled.
     """
     return Config(
         network=f"convnet-d{about.depth}-w128-batch-relu-avg",

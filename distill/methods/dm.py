@@ -21,8 +21,9 @@ C = TypeVar("C", bound=Config)
 def preset(about: About, ipc: int, name: str) -> Config:
     """laptop: width 32, targets bought once (see `laptop`). paper: 20,000 fresh networks.
 
-    paper is the released code of DM: learning rate 1 (10 from 100 images a class), 256 real images
-    a class; see its Table 1 (CIFAR-10: 26.0, 48.9, 63.0 % at 1, 10, 50 images a class).
+    paper is the released code of DM: 256 real images a class, and learning rate 1; from 100 images
+    a class on 10, which is published for ten classes (a hundred keep 1 there: give --method.rate).
+    See its Table 1 (CIFAR-10: 26.0, 48.9, 63.0 % at 1, 10, 50 images a class, not whitened).
     """
     config = Config(
         network=f"convnet-d{about.depth}-w128-instance-relu-avg",

@@ -12,7 +12,7 @@ VERSION = 1
 
 
 def preset(about: About, ipc: int, name: str) -> Config:
-    """laptop and paper: those of DC, augmented (`distill.methods.dc`).
+    """laptop and paper: those of DC, augmented, and paper begins with real images (`methods.dc`).
 
     See the paper's Table 1 (CIFAR-10: 28.8, 52.1, 60.6 % at 1, 10, 50 images a class; networks
     trained on them by the recipe `dm`).

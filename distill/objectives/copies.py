@@ -18,8 +18,8 @@ class Copies:
     """A random network, and equal ones beside it where that is faster.
 
     Only weights with two axes or more have a gradient for each output unit; biases and the scales
-    of norms are left out, as in the released code. Nothing of it is compiled: torch.compile
-    differentiates once.
+    of norms are left out (but for a layer norm's, which have three), as in the released code.
+    Nothing of it is compiled: torch.compile differentiates once.
 
     Attributes:
         network: the one that is drawn and may be trained.

@@ -131,7 +131,11 @@ def match_gradients(
 
 
 def distance(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
-    """[G]: of gradients [G, units, D], summed over the layers and their output units."""
+    """[G]: of gradients [G, units, D], summed over the layers and their output units.
+
+    The paper's equation. The released code adds 1e-6 to the product of the two lengths, which is
+    felt in networks that are trained, whose gradients are short.
+    """
     layers = zip(ours, theirs, strict=True)
     return sum((1 - F.cosine_similarity(a, b, dim=2)).sum(1) for a, b in layers)
 

@@ -90,7 +90,7 @@ def named(name: str, about: "About") -> Recipe:
 
     dm: the field's, from the released code of DC, DSA and DM: 1,000 epochs, batch 256, DSA.
 
-    idc: after IDC (Kim et al., ICML 2022; released code, 32 x 32 images): CutMix with probability
+    idc: after IDC (Kim et al., ICML 2022; released code for CIFAR-10): CutMix with probability
     0.5 and a share of area from Beta(1, 1), after the augmentation; mini-batches of 64; no cutout,
     since CutMix cuts; 1,000 epochs of SGD as in dm. It differs from theirs in two ways: a
     mini-batch gets one DSA operation (theirs: flip and colour always, and one of crop, scale and

@@ -76,7 +76,7 @@ def preset(
     """The protocol that a preset stands for.
 
     paper, retrain: the DM protocol that DataDAM follows (ConvNet-3 of width 128, 1000 epochs, 3
-    networks an order on one set; with --dataset cifar100 --ipc 20 its Figure 5: 39.8 % after 5
+    networks and a set for each order; with --dataset cifar100 --ipc 20 its Figure 5: 39.8 % after 5
     steps). paper, replay: the same network, 20 passes; nothing is published. laptop: width 32 and 3
     sets; retrain 200 epochs; replay one network an order, one pass, at a learning rate of 0.05,
     since so few steps at 0.01 learn little (seen with the random buffer). Small images afford more
@@ -95,7 +95,7 @@ def preset(
     """
     paper = presets.protocol(name) == "paper"
     ample = paper or about.small
-    usual_sets = 1 if paper else 5 if about.small else 3
+    usual_sets = orders if paper else 5 if about.small else 3
     usual_networks = 3 if ample or strategy == "retrain" else 1
     return Protocol(
         steps=steps,
