@@ -25,9 +25,11 @@ STATED = ("network", "norm", "zca", "epochs", "recipe")
 
 
 def recipe_name(recipe: Recipe) -> str | None:
-    """What `reported.csv` calls a recipe: `dm`, whatever its epochs; None for any other."""
+    """What `reported.csv` calls a recipe, whatever its epochs: `dm`, `dc`; None for any other."""
     published = dataclasses.replace(recipe, epochs=Recipe().epochs, operations=OPERATIONS)
-    return "dm" if recipe.operations and published == Recipe() else None
+    if published != Recipe():
+        return None
+    return "dm" if recipe.operations else "dc"
 
 
 def columns(

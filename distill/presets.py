@@ -8,7 +8,7 @@ protocol."""
 NAMES = (*USUAL, "released", "formation")
 """All. released: what the released code does, where that departs from the paper. formation: laptop
 with four smaller images in the place of one."""
-RECIPES = ("dm", "idc", "short")
+RECIPES = ("dm", "idc", "short", "dc")
 """How networks are trained on a set; `distill.training.recipes.named` says what each is."""
 
 

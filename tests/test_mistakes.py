@@ -66,7 +66,10 @@ WRONG = {
         (["--sets", "0"], "--sets 0: give 1 or more"),
         (["--networks", "0"], "--networks 0: give 1 or more"),
         (["--epochs", "0"], "--epochs 0: give 1 or more"),
-        (["--recipe", "icd"], "unknown recipe 'icd'; did you mean idc. accepted: dm, idc, short"),
+        (
+            ["--recipe", "icd"],
+            "unknown recipe 'icd'; did you mean idc. accepted: dm, idc, short, dc",
+        ),
         (["--recipe", ""], "unknown recipe ''"),
         (["--recipe", "idc", "--epochs", "-1"], "--epochs -1: give 1 or more"),
         (["--zca", "maybe"], "--zca takes no value; leave out 'maybe'"),

@@ -44,7 +44,7 @@ def test_a_named_recipe_keeps_to_what_suits_the_dataset_and_finds_its_name_again
 
 def test_an_unknown_recipe_is_refused(about):
     with pytest.raises(
-        Mistake, match="unknown recipe 'ids'; did you mean idc. accepted: dm, idc, short"
+        Mistake, match="unknown recipe 'ids'; did you mean idc. accepted: dm, idc, short, dc"
     ):
         named("ids", about)
 

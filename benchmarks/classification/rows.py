@@ -23,7 +23,7 @@ def base(record: Record) -> str:
     parts = ["classification", protocol.dataset.name]
     parts += [protocol.dataset.judged_on] if protocol.dataset.judged_on != "test" else []
     own = called(protocol, protocol.recipe).split(",")[0]
-    return "-".join([*parts, *([own] if own == "idc" else [])])  # the others tell their epochs
+    return "-".join([*parts, *([own] if own in ("idc", "dc") else [])])  # others tell their epochs
 
 
 def told(record: Record, method: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from benchmarks.record import Record
 from benchmarks.report import effort
 from benchmarks.report.effort import Stages
 from benchmarks.reported import Reported
-from distill import datasets, networks
+from distill import datasets, networks, presets
 from distill.images import About
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
@@ -187,7 +187,7 @@ def _require(row: Reported) -> None:
             row.method not in methods
         ),
         "it is of soft labels": row.labels == "soft",
-        f"the recipe '{row.recipe}' is not here": row.recipe not in (None, "dm", "idc"),
+        f"the recipe '{row.recipe}' is not here": row.recipe not in (None, *presets.RECIPES),
         f"'{row.metric}' is not measured": search and row.metric not in RANKED,
         "its images a class are not stated": not search and row.ipc is None,
         "its steps are not stated": row.experiment == "continual" and row.steps is None,
@@ -211,7 +211,7 @@ def _accuracy(row: Reported, about: About, rows: Sequence[Reported]) -> Command:
         sets, own = row.sets or 3, row.networks or 5
         trained = sets * own
         words = f"classification --method {row.method} {words}" + " --zca" * bool(row.zca)
-        words += f" --recipe {row.recipe}" * (row.recipe == "idc")
+        words += f" --recipe {row.recipe}" * (row.recipe not in (None, "dm"))
         words += f" --sets {sets}" * (sets != 3) + f" --networks {own}" * (own != 5)
     words += f" --network {network}" * (network != usual)
     config = registry.load("distill.methods", row.method).preset(about, row.ipc, "paper")

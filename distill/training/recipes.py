@@ -99,6 +99,8 @@ def named(name: str, about: "About") -> Recipe:
 
     short: dm with fewer epochs.
 
+    dc: that of DC's released code: 300 epochs, and nothing augmented.
+
     Raises:
         Mistake: there is no such recipe.
     """
@@ -128,6 +130,8 @@ def _named(name: str, operations: tuple[str, ...]) -> Recipe:
     if name == "idc":
         uncut = tuple(operation for operation in operations if operation != "cutout")
         return Recipe(batch=64, cutmix=0.5, operations=uncut)
+    if name == "dc":
+        return Recipe(epochs=300, operations=())
     return Recipe(epochs=SHORT if name == "short" else 1000, operations=operations)
 
 
