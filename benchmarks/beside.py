@@ -16,9 +16,9 @@ NOTE = """\
 reported: the published figure of the method at so many images a class, where what is published of
 its protocol does not contradict this one. verdict: only where the published protocol (network,
 norm, ZCA, epochs, recipe) is stated whole and is this one, and the method has its published
-settings: agrees, if the whole interval lies within 1 point of it; above or below, if it lies wholly
-outside; else undecided, and how many sets would decide. others got: figures of others for the same
-cell, whatever their protocol.
+settings, learned in instance norm: agrees, if the whole interval lies within 1 point of it; above
+or below, if it lies wholly outside; else undecided, and how many sets would decide. others got:
+figures of others for the same cell, whatever their protocol.
 """
 STATED = ("network", "norm", "zca", "epochs", "recipe")
 """What a published figure must state for a verdict."""
@@ -85,6 +85,8 @@ def _verdict(estimate: Estimate, published: Reported, making: Making, label: str
     """The verdict of a row; None where it would compare two different things."""
     as_published = not making.config or label.split()[1:] == ["paper"]
     if not as_published or any(getattr(published, name) is None for name in STATED):
+        return None
+    if published.norm != "instance":  # so had the networks in which the published set was learned
         return None
     if "sets" not in estimate.levels:
         return "undecided; one set"

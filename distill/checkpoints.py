@@ -38,8 +38,9 @@ class State(NamedTuple):
     total: Tensor
 
 
-class CheckpointPlace(NamedTuple):
-    """Of a checkpoint in a store: its name for people, what it depends on, and its classes."""
+class PiecePlace(NamedTuple):
+    """Of a finished piece or a checkpoint in a store: its name for people, what it depends on, and
+    its classes."""
 
     name: str
     facts: dict[str, Any]
@@ -58,7 +59,7 @@ class Checkpoints:
     """
 
     store: Store | None = None
-    places: Sequence[CheckpointPlace] = ()
+    places: Sequence[PiecePlace] = ()
     state: State | None = None
     seconds: float = 0.0
     core_seconds: float = 0.0
@@ -129,12 +130,12 @@ class KeptCheckpoint(NamedTuple):
     core_seconds: float
 
 
-def standing(store: Store, places: Sequence[CheckpointPlace], *, most: int) -> list[Checkpoints]:
+def standing(store: Store, places: Sequence[PiecePlace], *, most: int) -> list[Checkpoints]:
     """The classes of `places`, those together that stand at the same step, `most` at most.
 
     A class that is further already keeps that checkpoint, and has others beside it.
     """
-    groups: dict[int, list[tuple[CheckpointPlace, KeptCheckpoint | None]]] = {}
+    groups: dict[int, list[tuple[PiecePlace, KeptCheckpoint | None]]] = {}
     for place in places:
         of = functools.partial(_kept, len(place.labels))
         kept = store.get(place.name, KIND, place.facts, of=of)

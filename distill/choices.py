@@ -19,7 +19,7 @@ Recipe = Annotated[
     str | None,
     tyro.conf.arg(
         help="How networks are trained on a set: dm (the field's), idc (with CutMix), short (dm in "
-        "fewer epochs), dc (short without DSA); as the preset has it if not given."
+        "fewer epochs), dc (DC's: 300 epochs, no DSA); as the preset has it if not given."
     ),
     Among(presets.RECIPES),
 ]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from distill import learn
 from distill.checkpoints import KIND as STATE
-from distill.checkpoints import CheckpointPlace, Checkpoints, standing
+from distill.checkpoints import Checkpoints, PiecePlace, standing
 from distill.checks import require_ipc
 from distill.images import About, ImageSet
 from distill.objectives import bank
@@ -154,7 +154,7 @@ def _together(plan: Plan, real: ImageSet) -> int:
     return max(1, min(AT_ONCE, MEMORY // piece))
 
 
-def _taken(plan: Plan, places: Sequence[CheckpointPlace], store: Store) -> dict[str, SyntheticSet]:
+def _taken(plan: Plan, places: Sequence[PiecePlace], store: Store) -> dict[str, SyntheticSet]:
     """What the store holds of these pieces, by name."""
     kept = functools.partial(_kept, plan)
     pieces = {place.name: store.get(place.name, KIND, place.facts, of=kept) for place in places}
@@ -164,7 +164,7 @@ def _taken(plan: Plan, places: Sequence[CheckpointPlace], store: Store) -> dict[
 def _fresh(
     plan: Plan,
     real: ImageSet,
-    lacking: Sequence[CheckpointPlace],
+    lacking: Sequence[PiecePlace],
     store: Store,
     compute: Compute,
     progress: Progress,
@@ -183,7 +183,7 @@ def _fresh(
     return fresh
 
 
-def pieces_of(plan: Plan, real: ImageSet, compute: Compute) -> list[CheckpointPlace]:
+def pieces_of(plan: Plan, real: ImageSet, compute: Compute) -> list[PiecePlace]:
     """Where a store keeps a set: one piece a class, or one where the classes are coupled.
 
     One that was compiled otherwise than by the rule, or that a GPU had to make deterministically,
@@ -194,14 +194,14 @@ def pieces_of(plan: Plan, real: ImageSet, compute: Compute) -> list[CheckpointPl
     own: dict[str, Any] = {"compile": compute.compile} if asked else {}
     own |= {"deterministic": True} if compute.deterministic else {}
     return [
-        CheckpointPlace(
+        PiecePlace(
             _name(plan, real, unit), plan.identity(real.only(unit), compute.precision) | own, unit
         )
         for unit in units
     ]
 
 
-def begun(plan: Plan, lacking: Sequence[CheckpointPlace], store: Store) -> list[Checkpoints]:
+def begun(plan: Plan, lacking: Sequence[PiecePlace], store: Store) -> list[Checkpoints]:
     """The missing classes, those together that a run that was broken off left at one step."""
     if not lacking:
         return []
@@ -210,19 +210,19 @@ def begun(plan: Plan, lacking: Sequence[CheckpointPlace], store: Store) -> list[
     return standing(store, states_of(plan, lacking), most=plan.config.iterations)
 
 
-def states_of(plan: Plan, places: Sequence[CheckpointPlace]) -> list[CheckpointPlace]:
+def states_of(plan: Plan, places: Sequence[PiecePlace]) -> list[PiecePlace]:
     """Where a store keeps the checkpoints of these pieces, of a method that learns."""
     config = plan.config
     if config.extendable:
         usual = next(f.default for f in dataclasses.fields(config) if f.name == "iterations")
         config = dataclasses.replace(config, iterations=usual)
     return [
-        CheckpointPlace(f"{place.name}-state", place.facts | {"config": config}, place.labels)
+        PiecePlace(f"{place.name}-state", place.facts | {"config": config}, place.labels)
         for place in places
     ]
 
 
-def _forget(plan: Plan, finished: Sequence[CheckpointPlace], store: Store) -> None:
+def _forget(plan: Plan, finished: Sequence[PiecePlace], store: Store) -> None:
     """Delete the checkpoints of finished pieces that a run left which was killed just then."""
     if plan.config.stepwise and not plan.config.extendable:
         for place in states_of(plan, finished):

@@ -19,7 +19,7 @@ from benchmarks.cost import clock, figures, floor, page, settings, training, wor
 from benchmarks.cost.parts import cell, continual_step, memory, published, scaling, step, trial
 from benchmarks.cost.parts import training as training_part
 from benchmarks.cost.settings import Timing
-from benchmarks.cost.work import MatchingStep
+from benchmarks.cost.work import MatchingSize
 from benchmarks.record import read
 from distill.networks import build, parse
 from distill.runtime.compute import BFLOAT16, FLOAT32, Compute, multiplies_bfloat16
@@ -37,7 +37,7 @@ TINY = "classification --method random --sets 1 --networks 1 --epochs 1 --networ
 SMALL = {
     "step": {"CASES": ((*DIGITS, 2),), "REAL": 8},
     "training": {
-        "CASES": (("8x8", training.TrainingStep((1, 8, 8), "convnet-w4", 10, 2)),),
+        "CASES": (("8x8", training.TrainingSize((1, 8, 8), "convnet-w4", 10, 2)),),
         "STEPS": 2,
     },
     "published": {"CASES": (1,), "STEPS": 1, "SHAPE": (1, 8, 8)},
@@ -45,7 +45,7 @@ SMALL = {
     "trial": {"NETWORKS": 2, "CASES": (("2 steps", 2, 100),)},
     "startup": {"STARTS": {"nothing": ["-c", ""]}},
     "growth": {
-        "BASE": MatchingStep((1, 8, 8), "convnet-w4", classes=2, ipc=1, real=4),
+        "BASE": MatchingSize((1, 8, 8), "convnet-w4", classes=2, ipc=1, real=4),
         "VARIED": {"classes": (2, 3), "ipc": (1, 2)},
     },
     "memory": {"CASES": ((2, 2),)},
@@ -194,7 +194,7 @@ def test_the_floor_of_a_matching_step_is_its_convolutions_in_its_pieces(
     chunk, precision, monkeypatch
 ):
     monkeypatch.setitem(pieces.AT_ONCE, "cpu", chunk)
-    size = MatchingStep((1, 8, 8), "convnet-w4", classes=3, ipc=4, real=10)
+    size = MatchingSize((1, 8, 8), "convnet-w4", classes=3, ipc=4, real=10)
     compute = dataclasses.replace(PLAIN, precision=precision)
     ours = convolutions(work.step(size, compute))
     for layout in (floor.PLAIN, floor.LAST):
@@ -231,7 +231,7 @@ def test_a_floor_is_the_fastest_layout_and_of_bfloat16_the_faster_precision(monk
 @pytest.mark.parametrize("small", [stack.SMALL, 4], ids=["grouped", "one after the other"])
 def test_the_floor_of_a_training_step_is_its_convolutions(small, monkeypatch):
     monkeypatch.setattr(stack, "SMALL", small)
-    size = training.TrainingStep((1, 8, 8), "convnet-w4", 20, 3)
+    size = training.TrainingSize((1, 8, 8), "convnet-w4", 20, 3)
     groups = {layer.groups for layer in training.layers(size, PLAIN)}
     assert groups == {3 if small == stack.SMALL == 16 else 1}
     ours = convolutions(training.ours(size, 1, PLAIN))
@@ -244,8 +244,8 @@ def test_both_ways_of_every_comparison_do_the_same_convolutions(monkeypatch):
     monkeypatch.setattr(trial, "NETWORKS", 2)
     loops = continual_step.Loops((1, 8, 8), 1, 2, PLAIN)
     trials = trial.SameTrials(2, 100, PLAIN)
-    size = MatchingStep((1, 8, 8), "convnet-w4", classes=2, ipc=2, real=4)
-    trained = training.TrainingStep((1, 8, 8), "convnet-w4", 20)
+    size = MatchingSize((1, 8, 8), "convnet-w4", classes=2, ipc=2, real=4)
+    trained = training.TrainingSize((1, 8, 8), "convnet-w4", 20)
     for plain, other in (
         (loops.bare, loops.avalanche),
         (trials.alone, trials.through),
@@ -274,14 +274,14 @@ def test_the_floor_of_any_network_takes_the_flops_that_its_convolutions_take(nam
     with FlopCounterMode(display=False) as counter:
         network.layers(torch.zeros(4, *shape))
     counted = counter.get_flop_counts()["Global"][torch.ops.aten.convolution]
-    alone = floor.matching(floor.layers(network, shape), floor.Passes({4: 1}, {}), PLAIN)
+    alone = floor.matching(floor.layers(network, shape), floor.PieceCounts({4: 1}, {}), PLAIN)
     with FlopCounterMode(display=False) as counter:
         alone()
     assert counter.get_total_flops() == counted == alone.flops
 
 
 def test_the_floor_of_a_training_step_takes_the_flops_of_its_convolutions(monkeypatch):
-    size = training.TrainingStep((3, 8, 8), "convnet-w4", 20)
+    size = training.TrainingSize((3, 8, 8), "convnet-w4", 20)
     steps = training.ours(size, 1, PLAIN)
     with FlopCounterMode(display=False) as counter:
         steps()
@@ -293,7 +293,7 @@ def test_the_floor_of_a_training_step_takes_the_flops_of_its_convolutions(monkey
 @pytest.mark.parametrize("name", ["convnet-w4", "convnet-w4-batch"])
 def test_the_floor_of_a_step_takes_the_flops_of_its_convolutions(name, monkeypatch):
     monkeypatch.setattr(floor, "LAYOUTS", (floor.PLAIN,))
-    size = MatchingStep((1, 8, 8), name, classes=3, ipc=4, real=8)
+    size = MatchingSize((1, 8, 8), name, classes=3, ipc=4, real=8)
     counted = []
     for run in (work.step(size, PLAIN), work.floor_of_step(size, PLAIN)):
         with FlopCounterMode(display=False) as counter:

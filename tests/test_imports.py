@@ -158,7 +158,7 @@ def test_functions_fit_on_a_screen_and_files_are_not_long():
 
 
 BY_CONTRACT = {"Config", "Spec", "Network", "Protocol", "Cell", "Results", "Ready"}
-"""Classes of files of one kind, which are asked for by these names."""
+"""Exceptions: what every file of a kind has, of methods, networks, experiments or commands."""
 
 
 def test_no_two_classes_have_one_name():

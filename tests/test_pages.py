@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from benchmarks import evidence, figures, reported
+from benchmarks.classification import rows
 from benchmarks.classification.page import pages as classification_pages
+from benchmarks.continual import rows as continual_rows
 from benchmarks.continual.figures import curves
 from benchmarks.continual.page import curve_frame
 from benchmarks.continual.page import pages as continual_pages
@@ -357,6 +359,24 @@ def test_a_verdict_is_passed_on_a_protocol_that_is_stated_whole(accuracies, says
     record = classification_record(accuracies=accuracies, label="datadam paper")
     (row,) = cells(page_of(record, published=[STATED]))
     assert row["reported"] == "32 ± 1.2" and re.fullmatch(says, row["verdict"])
+
+
+def test_a_recipe_without_dsa_has_pages_of_its_own_that_say_so():
+    plain = dataclasses.replace(Recipe(), operations=())
+    for epochs in (300, 1000):
+        recipe = dataclasses.replace(plain, epochs=epochs)
+        assert rows.base(classification_record(recipe=recipe)) == "classification-cifar10-dc"
+        assert continual_rows.title(continual_record(recipe=recipe)).endswith(", no DSA")
+    assert rows.base(classification_record()) == "classification-cifar10"
+    assert "DSA" not in continual_rows.title(continual_record())
+
+
+def test_no_verdict_is_passed_on_what_was_learned_in_other_networks():
+    """Published columns of networks with batch norm are of sets that were learned in such."""
+    record = classification_record(network="vgg11-batch", label="datadam paper")
+    stated = dataclasses.replace(STATED, network="vgg11", norm="batch")
+    (row,) = cells(page_of(record, published=[stated]))
+    assert row["reported"] == "32 ± 1.2" and not row.get("verdict")
 
 
 @pytest.mark.parametrize("name", ["network", "norm", "zca", "epochs", "recipe"])

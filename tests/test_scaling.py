@@ -376,7 +376,7 @@ def test_the_arithmetic_of_a_paper_step_is_real_forward_and_synthetic_both_ways(
 
     case = scaling.Case(pixels=16, ipc=2, classes=4)
     config = case.config()
-    size = work.MatchingStep(case.about.shape, config.network, 1, case.ipc, config.real_batch)
+    size = work.MatchingSize(case.about.shape, config.network, 1, case.ipc, config.real_batch)
     step = work.step(size, Compute(threads=1, compile="never"))
     with FlopCounterMode(display=False) as counter:
         step()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PROG = "python -m benchmarks.classification"
 Evaluation = chosen(
     "How the networks are trained (dm: the field's; idc: with CutMix; short: dm in fewer epochs;"
-    " dc: short without DSA)",
+    " dc: DC's own, 300 epochs without DSA)",
     *presets.RECIPES,
 )
 Judge = chosen("Which images judge; to choose settings, validation", *shared.JUDGES)

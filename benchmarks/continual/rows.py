@@ -38,7 +38,7 @@ def title(record: Record) -> str:
         f"{p.dataset.name}, {p.steps} steps, {p.strategy}{judged}{at_precision(p.precision)}: "
         f"{p.network}, "
         f"{counted(p.recipe.epochs, 'epoch')}, batch {p.recipe.batch}, rate {p.recipe.rate:g}"
-        f"{', CutMix' if p.recipe.cutmix else ''}"
+        f"{', CutMix' if p.recipe.cutmix else ''}{'' if p.recipe.operations else ', no DSA'}"
     )
 
 

@@ -52,7 +52,7 @@ class Convolution(NamedTuple):
         )
 
 
-class Passes(NamedTuple):
+class PieceCounts(NamedTuple):
     """How many images pass through a network at a time, and how often in one step.
 
     Attributes:
@@ -122,7 +122,7 @@ class _Seen(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def pieces(work: Work, layers: int) -> Passes:
+def pieces(work: Work, layers: int) -> PieceCounts:
     """Those of a step that is not compiled, noted while it runs.
 
     Args:
@@ -135,7 +135,7 @@ def pieces(work: Work, layers: int) -> Passes:
         for images, times in counted.items():
             assert times % layers == 0, "a piece passes through every layer"
             count[images] = times // layers
-    return Passes(*passes)
+    return PieceCounts(*passes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,14 +158,14 @@ class Floor:
                     work()
 
 
-def matching(layers: Sequence[Convolution], pieces: Passes, compute: Compute) -> Floor:
+def matching(layers: Sequence[Convolution], pieces: PieceCounts, compute: Compute) -> Floor:
     """Of a matching step: real images forward, synthetic images forward and back to the pixels."""
     forward = [Task(layer, images) for images in pieces.forward for layer in layers]
     both = [Task(layer, images, PIXELS) for images in pieces.both for layer in layers]
     return _floor([*forward, *both], pieces, compute)
 
 
-def training(layers: Sequence[Convolution], pieces: Passes, compute: Compute) -> Floor:
+def training(layers: Sequence[Convolution], pieces: PieceCounts, compute: Compute) -> Floor:
     """Of a training step: forward, back to the weights and, but for the first layer, to the input.
 
     Args:
@@ -181,7 +181,7 @@ def training(layers: Sequence[Convolution], pieces: Passes, compute: Compute) ->
     return _floor(tasks, pieces, compute)
 
 
-def _floor(tasks: Sequence[Task], pieces: Passes, compute: Compute) -> Floor:
+def _floor(tasks: Sequence[Task], pieces: PieceCounts, compute: Compute) -> Floor:
     """Of the tasks of every size of pieces, in the order of `pieces`."""
     times = [*pieces.forward.values(), *pieces.both.values()]
     layers = len(tasks) // len(times)

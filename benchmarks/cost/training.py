@@ -21,8 +21,8 @@ ENDLESS = Recipe(epochs=10**6)
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingStep:
-    """Of a training step.
+class TrainingSize:
+    """What a training step is measured on.
 
     Attributes:
         shape: of an image. network: a ConvNet's name. images: of a set of 10 classes; at most one
@@ -48,7 +48,7 @@ class TrainingStep:
         return [network.to(compute.device) for network in networks]
 
 
-def steps(size: TrainingStep, compute: Compute) -> Iterator[object]:
+def steps(size: TrainingSize, compute: Compute) -> Iterator[object]:
     """Steps of the suite's own loop, one each time the next is asked for."""
     return train.training(
         size.fresh(compute),
@@ -59,13 +59,13 @@ def steps(size: TrainingStep, compute: Compute) -> Iterator[object]:
     )
 
 
-def ours(size: TrainingStep, count: int, compute: Compute) -> Callable[[], object]:
+def ours(size: TrainingSize, count: int, compute: Compute) -> Callable[[], object]:
     """So many further steps of the suite's own loop."""
     endless = steps(size, compute)
     return lambda: [None for _ in itertools.islice(endless, count)]
 
 
-def before(size: TrainingStep, count: int, compute: Compute) -> Callable[[], object]:
+def before(size: TrainingSize, count: int, compute: Compute) -> Callable[[], object]:
     """So many steps in the published shape: one network after the other, the batch as a whole."""
     networks, (images, labels) = size.fresh(compute), size.set(compute)
     recipe = dataclasses.replace(ENDLESS, epochs=count)
@@ -78,7 +78,7 @@ def before(size: TrainingStep, count: int, compute: Compute) -> Callable[[], obj
     return work
 
 
-def layers(size: TrainingStep, compute: Compute) -> Sequence[floor.Convolution]:
+def layers(size: TrainingSize, compute: Compute) -> Sequence[floor.Convolution]:
     """The convolutions of one network, or of all where they are grouped."""
     networks = size.fresh(compute)
     own = floor.layers(networks[0], size.shape)
@@ -86,7 +86,7 @@ def layers(size: TrainingStep, compute: Compute) -> Sequence[floor.Convolution]:
     return [layer.grouped(size.networks) for layer in own] if grouped else own
 
 
-def floor_of_step(size: TrainingStep, compute: Compute) -> floor.Floor:
+def floor_of_step(size: TrainingSize, compute: Compute) -> floor.Floor:
     """The convolutions of one of our steps alone, in the same pieces."""
     plain = dataclasses.replace(compute, compile="never")
     own = layers(size, plain)

@@ -23,8 +23,8 @@ Shape = tuple[int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
-class MatchingStep:
-    """Of a faithful matching step of DataDAM: a fresh network and fresh targets at every step.
+class MatchingSize:
+    """What a faithful matching step of DataDAM is measured on: fresh networks, fresh targets.
 
     Attributes:
         shape: of an image. network: a ConvNet's name. ipc: synthetic images a class. real: real
@@ -56,12 +56,12 @@ def noise_images(shape: Shape, classes: int, per_class: int) -> ImageSet:
     return ImageSet.sorted(about, pixels.to(torch.uint8), labels)
 
 
-def first_images(size: MatchingStep, real: ImageSet, device: torch.device) -> Tensor:
+def first_images(size: MatchingSize, real: ImageSet, device: torch.device) -> Tensor:
     """The synthetic images [G, ipc, C, H, W] of the first step."""
     return learn.first_images(real, size.ipc, config=size.config(), seed=0).to(device)
 
 
-def matching(size: MatchingStep, compute: Compute) -> Matching:
+def matching(size: MatchingSize, compute: Compute) -> Matching:
     """The objective of a matching step of ours."""
     config = size.config()
     return Matching(
@@ -74,14 +74,14 @@ def matching(size: MatchingStep, compute: Compute) -> Matching:
     )
 
 
-def step(size: MatchingStep, compute: Compute) -> Callable[[], object]:
+def step(size: MatchingSize, compute: Compute) -> Callable[[], object]:
     """A matching step of ours, to be called; what is compiled is so already."""
     objective = matching(size, compute)
     objective.prepare(Progress(sys.stderr))
     return functools.partial(objective.step, first_images(size, objective.real, compute.device), 0)
 
 
-def reference_step(size: MatchingStep, device: torch.device) -> Callable[[], object]:
+def reference_step(size: MatchingSize, device: torch.device) -> Callable[[], object]:
     """The same in its published shape, in float32."""
     config, real = size.config(), size.images()
     images = first_images(size, real, device).requires_grad_()
@@ -94,7 +94,7 @@ def reference_step(size: MatchingStep, device: torch.device) -> Callable[[], obj
     return work
 
 
-def floor_of_step(size: MatchingStep, compute: Compute) -> floor.Floor:
+def floor_of_step(size: MatchingSize, compute: Compute) -> floor.Floor:
     """The convolutions of our matching step alone, in the same pieces."""
     plain = dataclasses.replace(compute, compile="never")
     layers = floor.layers(matching(size, plain).network, size.shape)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from distill.images import About, Data
     from distill.plan import Plan
     from distill.runtime.compute import Compute
-    from downstream.nas.proxy import Comparability
+    from downstream.nas.proxy import ProxyComparison
     from downstream.nas.search import Engine
 
 PROG = "python -m benchmarks.nas"
@@ -185,7 +185,7 @@ def spelled(flags: list[str], every: str) -> list[str]:
     return [every if pair == (flag, SPACE) else pair[1] for pair in pairs]
 
 
-def require_strategy(command: Nas, comparison: "Comparability") -> None:
+def require_strategy(command: Nas, comparison: "ProxyComparison") -> None:
     """Check the strategy, and flags that would have no meaning.
 
     Raises:

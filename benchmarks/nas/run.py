@@ -23,7 +23,7 @@ from distill.sets import beforehand
 from distill.sets.beforehand import SetSource
 from distill.synthetic import SyntheticSet
 from downstream.nas import proxy, ranking, zero
-from downstream.nas.proxy import Comparability
+from downstream.nas.proxy import ProxyComparison
 from downstream.nas.search import LEARNING, Engine, Search, Trials
 from downstream.nas.trial import TrialSettings, job
 from downstream.nas.truth import Truth
@@ -45,7 +45,7 @@ class Ready:
     plan: Plan | None
     label: str
     data: Data
-    comparison: Comparability
+    comparison: ProxyComparison
     engine: Engine
     compute: Compute
     truth: TrialSettings

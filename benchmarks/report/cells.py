@@ -215,6 +215,9 @@ def _accuracy(row: Reported, about: About, rows: Sequence[Reported]) -> Command:
         words += f" --sets {sets}" * (sets != 3) + f" --networks {own}" * (own != 5)
     words += f" --network {network}" * (network != usual)
     config = registry.load("distill.methods", row.method).preset(about, row.ipc, "paper")
+    if row.norm == "batch" and config.learns:  # as the network in which the set was learned
+        config = dataclasses.replace(config, network=usual.replace("instance", "batch"))
+        words += f" --method.network {config.network}"
     if row.epochs not in (None, recipe.epochs):
         recipe = dataclasses.replace(recipe, epochs=row.epochs)
         words += f" --epochs {row.epochs}"
@@ -264,4 +267,5 @@ def _network(row: Reported, about: About) -> str:
         depth = next((word for word in words if word[0] == "d"), f"d{about.depth}")
         width = next((word for word in words if word[0] == "w"), "w128")
         return f"convnet-{depth}-{width}-{row.norm or 'instance'}-relu-avg"
-    return str(networks.parse("-".join([row.network, *([row.norm] if row.norm else [])])))
+    # The others have batch norm in the code that the field shares.
+    return str(networks.parse(f"{row.network}-{row.norm or 'batch'}"))

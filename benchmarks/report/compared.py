@@ -69,7 +69,7 @@ class Comparison:
 
     @property
     def single(self) -> bool:
-        """Whether one set of each was judged: how another set would do, the interval leaves out."""
+        """Whether one set alone is compared: how another would do, the interval leaves out."""
         return self.record.kind != "nas" and "sets" not in self.difference.levels
 
     @property

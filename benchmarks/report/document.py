@@ -66,5 +66,5 @@ def link(page: str, words: str = "table") -> str:
 
 
 def whole_numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """With images a class that some rows have none of."""
-    return frame.astype({"ipc": "Int64"}) if len(frame) else frame
+    """With images a class, and sets, that some rows have none of."""
+    return frame.astype({name: "Int64" for name in ("ipc", "sets") if name in frame})

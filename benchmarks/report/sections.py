@@ -69,8 +69,8 @@ def _reading(records: Sequence[Record]) -> list[Block]:
         "Accuracies are in percent. In brackets: the 95 % interval. Methods are compared in pairs, "
         "over the same sets, class orders and networks; a lead is shown, and **bold**, only where "
         "the interval of the difference leaves out 0, as one in twenty comparisons of equals does. "
-        "With one set the interval is over its networks alone: another set may do otherwise, so "
-        "comparisons of single sets are listed and not counted. "
+        "With one set the interval is over class orders or networks alone: another set may do "
+        "otherwise, so comparisons of single sets are shown and not counted. "
         "ipc: images a class.",
         f"All of it comes from {len(records)} records ({parts}) made from {dates[0]} to "
         f"{dates[-1]}, and from what is published. `python -m benchmarks.tables` writes this page "
@@ -95,7 +95,10 @@ def _found(
         gain = f" The surest gain is {_said(best)}." if best.side == AHEAD else ""
         points.append(f"Other settings than the preset's: {_sides(variants)}.{gain}")
     if single := len(known) - len(several):
-        points.append(f"Not counted: {counted(single, 'comparison')} of single sets.")
+        points.append(
+            f"Not counted: {counted(single, 'comparison')} of single sets, which say nothing of "
+            "how another set would do; their tables have them."
+        )
     spoken = [own.verdict for own in beside.values() if own.verdict]
     verdicts = collections.Counter(re.match(r"\w+", verdict)[0] for verdict in spoken)
     words = ", ".join(f"{number} {name}" for name, number in sorted(verdicts.items()))
@@ -172,11 +175,13 @@ def _negative(known: Sequence[Comparison]) -> list[Block]:
         return date, own.page, own.setting, own.method, own.against
 
     title = f"All {len(behind)} as a table, and the {len(nothing)} in which nothing is shown"
+    single = sum(own.single for own in behind)
     return [
         "Learned methods against random images and herding, DataDAM against DM of the same "
         "settings, other settings against the preset's or what is nearest to it, proxies of a "
         "search against random images; by the records' dates. "
-        f"In {len(behind)} such comparisons a method is shown to be behind:",
+        f"In {len(behind)} such comparisons{f', {single} of single sets,' if single else ''} a "
+        "method is shown to be behind:",
         [_line(own) for own in _grouped(behind, place)],
         Section(title, "negative-results", tables),
     ]

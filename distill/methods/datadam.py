@@ -75,8 +75,8 @@ def released(about: About) -> Config:
     learning rate 1 at any size (its help text says 10 from 100 images a class on). It does not
     whiten unless asked to, so leave --zca out. Its own evaluation trains for 1,800 epochs in
     batches of 64. The depth is that of the field at a size, which the released code leaves to its
-    user. The paper's headline figures (see `preset`) are probably of networks with batch norm, as
-    the released weights and its authors' advice are; whether of whitened images is not settled.
+    user. The paper's headline figures (see `preset`) are probably of networks with batch norm: the
+    released weights have it, and the authors advise it. Whether of whitened images is not settled.
     """
     return Config(
         network=f"convnet-d{about.depth}-w128-batch-relu-avg",

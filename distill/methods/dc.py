@@ -22,8 +22,7 @@ def preset(about: About, ipc: int, name: str) -> Config:
     paper: width 128, images that begin as noise, the outer and inner loops of `LOOPS` (between
     these, of the next smaller number of images), learning rate 0.1 of the images and 0.01 of the
     networks, 256 real images. From 10 images a class on it couples the classes. See the paper's
-    Table 1 (CIFAR-10: 28.3, 44.9, 53.9 % at 1, 10, 50 images a class, by 300 epochs without
-    augmentation).
+    Table 1 (CIFAR-10: 28.3, 44.9, 53.9 % at 1, 10, 50 images a class, by the recipe `dc`).
     """
     if presets.require(name) != "paper":
         return laptop(about)

@@ -21,8 +21,8 @@ C = TypeVar("C", bound=Config)
 def preset(about: About, ipc: int, name: str) -> Config:
     """laptop: width 32, targets bought once (see `laptop`). paper: 20,000 fresh networks.
 
-    paper is the released code of DM: 256 real images a class, and learning rate 1; from 100 images
-    a class on 10, which is published for ten classes (a hundred keep 1 there: give --method.rate).
+    paper is the released code of DM: 256 real images a class and learning rate 1, which is 10 from
+    100 images a class on. That is published for CIFAR-10; CIFAR-100 has 1 there (--method.rate 1).
     See its Table 1 (CIFAR-10: 26.0, 48.9, 63.0 % at 1, 10, 50 images a class, not whitened).
     """
     config = Config(

@@ -21,7 +21,7 @@ SPENT = ("versions", "seconds", "core_seconds")
 
 
 class SetFile(NamedTuple):
-    """What a file holds.
+    """What the file of a set holds.
 
     Attributes:
         further: what its identity has besides what the set says of itself.

@@ -94,8 +94,9 @@ def _delete(folder: Path, own: Sequence[Path], say: Callable[[str], None]) -> No
     if others:
         kept = f"{others} file{'s' if others > 1 else ''}"
         say(
-            f"{folder} still holds {kept} of another set, which was broken off; to go on with it, "
-            f"give its command another --out FILE and name the folder FILE.parts; else delete it"
+            f"{folder} still holds {kept} of another set that was not finished; to finish it, "
+            "rename the folder to NEW.parts and run its command with --out NEW; if it is not "
+            "wanted, delete the folder"
         )
     for file in left if not others else ():
         if OURS.fullmatch(file.name):

@@ -20,7 +20,7 @@ WARM = 3
 """Passes before a capture, as torch's documentation has them: libraries choose their ways then."""
 
 
-class Graph(NamedTuple):
+class CapturedStep(NamedTuple):
     """A graph, and where it finds its mini-batch and leaves its loss."""
 
     graph: torch.cuda.CUDAGraph
@@ -35,7 +35,7 @@ class Captured:
     def __init__(self, model: Stack, compute: Compute, say: Callable[[str], None]) -> None:
         """`say` is told in a line where a GPU keeps no graph; then it is done without."""
         self.model, self.compute, self.say = model, compute, say
-        self.graphs: dict[tuple[torch.Size, torch.Size], Graph | None] = {}
+        self.graphs: dict[tuple[torch.Size, torch.Size], CapturedStep | None] = {}
         self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class Captured:
         held.graph.replay()
         return held.loss.clone()
 
-    def _tried(self, images: Tensor, labels: Tensor) -> Graph | None:
+    def _tried(self, images: Tensor, labels: Tensor) -> CapturedStep | None:
         try:
             return self._capture(images.clone(), labels.clone())
         except RuntimeError as failure:
@@ -64,7 +64,7 @@ class Captured:
             self.say(f"training steps are not kept as a graph: {reason}; --compile never is quiet")
             return None
 
-    def _capture(self, images: Tensor, labels: Tensor) -> Graph:
+    def _capture(self, images: Tensor, labels: Tensor) -> CapturedStep:
         beside = torch.cuda.Stream()
         beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(beside):
@@ -75,7 +75,7 @@ class Captured:
         with torch.cuda.graph(graph, pool=self.pool, stream=beside):
             self._forget()
             loss, _ = gradients(self.model, images, labels, compute=self.compute)
-        return Graph(graph, images, labels, loss)
+        return CapturedStep(graph, images, labels, loss)
 
     def _forget(self) -> None:
         """Zero the gradients in place: all graphs write to the same ones."""

@@ -15,6 +15,9 @@ LIMIT = 10_000
 """Networks and shapes that one process may compile. Beyond torch's own limit of 8 it computes
 uncompiled without a word, and figures would depend on what was compiled before."""
 
+SAID: set[str] = set()
+"""What this process has been told of a compiler that fails: once is enough."""
+
 Function = TypeVar("Function", bound=Callable)
 
 
@@ -75,11 +78,13 @@ def _compiled(function: Function) -> Function:
 
 
 def _succeeds(trial: Callable[[], object], say: Callable[[str], None]) -> bool:
-    """Whether what is compiled runs; `say` is told in a line where it does not."""
+    """Whether what is compiled runs; `say` is told in a line, once, where it does not."""
     try:
         trial()
     except Exception as failure:  # whatever the compiler of this machine raises
         reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
-        say(f"torch.compile fails here, so it is left out: {reason}")
+        if reason not in SAID:
+            say(f"torch.compile fails here, so it is left out: {reason}")
+        SAID.add(reason)
         return False
     return True

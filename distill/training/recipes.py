@@ -119,7 +119,7 @@ def called(recipe: Recipe, *, without: Collection[str] = ()) -> str:
     for name in RECIPES:
         if recipe == _named(name, operations):
             return name
-    nearest = "idc" if recipe.cutmix else "dm"
+    nearest = "idc" if recipe.cutmix else "dm" if recipe.operations or not operations else "dc"
     base = _named(nearest, operations)
     fields = (field.name for field in dataclasses.fields(Recipe))
     different = [name for name in fields if getattr(recipe, name) != getattr(base, name)]

@@ -39,8 +39,8 @@ TRUTH_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparability:
-    """One comparison of proxies.
+class ProxyComparison:
+    """What makes proxies comparable: the networks that they rank, and the trainings.
 
     Attributes:
         space: its networks. networks: how many of them are ranked.
@@ -52,7 +52,7 @@ class Comparability:
     truth: Recipe
     recipe: Recipe
 
-    def checked(self, classes: int, *, trials: int | None) -> "Comparability":
+    def checked(self, classes: int, *, trials: int | None) -> "ProxyComparison":
         """The same for images of so many classes, which those of a user's folder say.
 
         A user's own networks are built, and passed there and back once: all of a list.
@@ -121,7 +121,7 @@ def preset(
     networks: str | None = None,
     recipe: str | None = None,
     epochs: int | None = None,
-) -> Comparability:
+) -> ProxyComparison:
     """The comparison that a preset stands for on a dataset, changed by what is not None.
 
     paper: the 720 networks of width 32 to 256, trained for 200 epochs on the proxy and on the whole
@@ -152,7 +152,7 @@ def preset(
         on_proxy = recipes.named(recipe, about)
     most = networks_of.total
     usual_count = "all" if paper else str(min(64, most))
-    return Comparability(
+    return ProxyComparison(
         space=networks_of,
         networks=count(usual_count if networks is None else networks, networks_of.name, most),
         truth=truth,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class SpaceFile:
-    """A user's file.
+    """A user's file that holds a search space.
 
     Attributes:
         name: of the file, without its folder. text: all of it.

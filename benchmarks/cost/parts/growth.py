@@ -5,7 +5,7 @@ import dataclasses
 from benchmarks.cost import work
 from benchmarks.cost.clock import computing, milliseconds, take_turns, timed
 from benchmarks.cost.settings import Timing
-from benchmarks.cost.work import MatchingStep
+from benchmarks.cost.work import MatchingSize
 
 TITLE = "How a matching step grows"
 NOTE = """\
@@ -13,13 +13,13 @@ DataDAM, a faithful step, not compiled, images of 32x32, width 32; 10 classes, 1
 128 real images a class, of which one is varied at a time. floor: the convolutions of the step
 alone, on as many images at a time, in the fastest layout, in the same run.
 """
-BASE = MatchingStep((3, 32, 32), "convnet-w32", classes=10, ipc=10, real=128)
+BASE = MatchingSize((3, 32, 32), "convnet-w32", classes=10, ipc=10, real=128)
 VARIED = {
     "classes": (5, 10, 20, 50, 100),
     "ipc": (1, 5, 10, 20, 50),
     "real": (16, 32, 64, 128, 256, 512),
 }
-"""Values by field of `MatchingStep`."""
+"""Values by field of `MatchingSize`."""
 WORDS = {"classes": "classes", "ipc": "images a class", "real": "real images a class"}
 
 

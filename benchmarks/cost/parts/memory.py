@@ -11,7 +11,7 @@ import torch
 from benchmarks.cost import work
 from benchmarks.cost.clock import computing
 from benchmarks.cost.settings import Timing
-from benchmarks.cost.work import MatchingStep
+from benchmarks.cost.work import MatchingSize
 from distill.runtime.compute import Compute
 
 TITLE = "Memory of a matching step"
@@ -48,7 +48,7 @@ def rows(settings: Timing) -> list[dict[str, float | int | str]]:
 
 def main(classes: int, real: int, compute: Compute) -> None:
     """Print the megabytes held before a step, and the most held during it."""
-    size = MatchingStep((3, 64, 64), "convnet-w128", classes, 1, real)
+    size = MatchingSize((3, 64, 64), "convnet-w128", classes, 1, real)
     with computing(compute):
         print(*held(work.step(size, compute), compute.device))
 

@@ -37,9 +37,9 @@ def rows(settings: Timing) -> list[dict[str, float | int | str]]:
 
 def _row(ipc: int, compute: Compute, turns: int) -> dict[str, float]:
     config, recipe = paper(ipc), Recipe()
-    size = work.MatchingStep(SHAPE, config.network, CLASSES, ipc, config.real_batch)
+    size = work.MatchingSize(SHAPE, config.network, CLASSES, ipc, config.real_batch)
     at_once = min(recipe.batch // CLASSES, ipc) * CLASSES
-    trained = training.TrainingStep(SHAPE, config.network, at_once)
+    trained = training.TrainingSize(SHAPE, config.network, at_once)
     ways = [work.step(size, compute), training.ours(trained, STEPS, compute)]
     step, steps = take_turns([timed(way, again=True) for way in ways], turns)
     minutes = (

@@ -221,7 +221,7 @@ def one(case: Case, path: Path, number: int) -> dict[str, float | list[float]]:
     compute = Compute(threads=1, precision=FLOAT32)
     with computing(compute):
         if case.work == TRAINING:
-            size = training.TrainingStep(
+            size = training.TrainingSize(
                 case.about.shape, datadam.preset(case.about, 1, "paper").network, BATCH
             )
             step = training.ours(size, 1, compute)

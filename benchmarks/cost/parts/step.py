@@ -7,7 +7,7 @@ from benchmarks.cost import work
 from benchmarks.cost.clock import Way, computing, ratio, seconds, take_turns, timed
 from benchmarks.cost.floor import Floor
 from benchmarks.cost.settings import Timing
-from benchmarks.cost.work import MatchingStep
+from benchmarks.cost.work import MatchingSize
 from distill.runtime.compute import Compute
 
 TITLE = "A faithful matching step (--method.networks 0)"
@@ -34,7 +34,7 @@ def rows(settings: Timing) -> list[dict[str, float | int | str]]:
     """A row a size, number of threads and precision."""
     table = []
     for name, shape, width, ipc in CASES:
-        size = MatchingStep(shape, f"convnet-w{width}", CLASSES, ipc, REAL)
+        size = MatchingSize(shape, f"convnet-w{width}", CLASSES, ipc, REAL)
         for computes in settings.computes(shape, compile="always"):
             with computing(computes[0]):
                 floors = [work.floor_of_step(size, compute) for compute in computes]
@@ -47,7 +47,7 @@ def rows(settings: Timing) -> list[dict[str, float | int | str]]:
     return table
 
 
-def ways(size: MatchingStep, computes: Sequence[Compute], floors: Sequence[Floor]) -> list[Way]:
+def ways(size: MatchingSize, computes: Sequence[Compute], floors: Sequence[Floor]) -> list[Way]:
     """The reference, and for each precision: ours eager, ours compiled, and the floor."""
     every = [timed(work.reference_step(size, computes[0].device))]
     for compute, alone in zip(computes, floors, strict=True):

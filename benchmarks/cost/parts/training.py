@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from benchmarks.cost import training as work
 from benchmarks.cost.clock import Way, computing, milliseconds, ratio, take_turns, timed
 from benchmarks.cost.settings import Timing
-from benchmarks.cost.training import TrainingStep
+from benchmarks.cost.training import TrainingSize
 from distill.runtime.compute import Compute
 
 TITLE = "A training step on a small set"
@@ -19,11 +19,11 @@ bfloat16 rows the precision) that is fastest for it. All ways of one size and nu
 turns in the same run.
 """
 CASES = (
-    ("32x32, width 128, 100 images", TrainingStep((3, 32, 32), "convnet-w128", 100)),
-    ("32x32, width 32, 100 images", TrainingStep((3, 32, 32), "convnet-w32", 100)),
-    ("32x32, width 32, 10 images", TrainingStep((3, 32, 32), "convnet-w32", 10)),
-    ("8x8, width 32, 100 images, 5 networks", TrainingStep((1, 8, 8), "convnet-w32", 100, 5)),
-    ("8x8, width 32, 10 images, 5 networks", TrainingStep((1, 8, 8), "convnet-w32", 10, 5)),
+    ("32x32, width 128, 100 images", TrainingSize((3, 32, 32), "convnet-w128", 100)),
+    ("32x32, width 32, 100 images", TrainingSize((3, 32, 32), "convnet-w32", 100)),
+    ("32x32, width 32, 10 images", TrainingSize((3, 32, 32), "convnet-w32", 10)),
+    ("8x8, width 32, 100 images, 5 networks", TrainingSize((1, 8, 8), "convnet-w32", 100, 5)),
+    ("8x8, width 32, 10 images, 5 networks", TrainingSize((1, 8, 8), "convnet-w32", 10, 5)),
 )
 STEPS = 8
 """In one turn."""
@@ -43,12 +43,12 @@ def rows(settings: Timing) -> list[dict[str, float | int | str]]:
     return table
 
 
-def images(size: TrainingStep) -> int:
+def images(size: TrainingSize) -> int:
     """That pass through one network or another in one turn."""
     return STEPS * size.images * size.networks
 
 
-def ways(size: TrainingStep, computes: Sequence[Compute]) -> list[Way]:
+def ways(size: TrainingSize, computes: Sequence[Compute]) -> list[Way]:
     """As it was, and for each precision: as it is now, and the floor."""
     every = [timed(work.before(size, STEPS, computes[0]))]
     for compute in computes:
