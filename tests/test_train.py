@@ -13,7 +13,7 @@ from distill.training import compiled, passes
 from distill.training.compiled import fused
 from distill.training.passes import gradients
 from distill.training.recipes import Recipe
-from distill.training.stack import stack
+from distill.training.stack import Stack, stack
 from distill.training.train import Batches, accuracy, fit, predictions, streams, training
 
 
@@ -263,6 +263,17 @@ def test_what_of_a_training_is_compiled_goes_by_its_own_work(monkeypatch):
     assert compilations(dataclasses.replace(CPU, compile="always")) == 1
     assert compilations(dataclasses.replace(LOW, compile="never")) == 0
     assert compilations(LOW, name="convnet-d1-w4-batch") == 0  # its statistics stay its own
+
+
+def test_on_a_gpu_no_training_is_compiled_unasked(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: function)
+    monkeypatch.setattr(passes, "WORTH_COMPILING", 1e6)
+    network = build(parse("convnet-d1-w4"), (3, 20, 20), classes=10, generator=generator(0))
+    given = {"recipe": SHORT, "steps": 4, "compute": LOW, "say": print}
+    for device, plain in (("meta", True), ("cpu", False)):  # "meta" stands for any but a CPU
+        images = torch.zeros(12, 3, 20, 20, device=device)
+        way = passes.compiled(Stack([network]), images, torch.arange(12) % 10, **given)
+        assert (way is passes.forward) is plain
 
 
 def test_where_the_compiler_fails_a_training_says_so_and_goes_on(monkeypatch):

@@ -54,7 +54,8 @@ def compiled(
 
     By the work of one network alone, so that its training rounds alike whatever else is trained.
     In float32 little is gained, and what norms with an eye on the whole batch have seen so far
-    would be disturbed. Networks of small images, which pass together, are left as they are.
+    would be disturbed. Networks of small images, which pass together, are left as they are; so is
+    all on a GPU, where a fused step took longer (17.0 ms for 14.9, five networks of width 128).
 
     Args:
         model: what is trained; its networks are of one specification.
@@ -64,7 +65,7 @@ def compiled(
     network, always = model.networks[0], compute.compile == "always"
     if isinstance(model, Grouped) or couples_images(network.spec) or compute.compile == "never":
         return forward
-    if compute.precision == FLOAT32 and not always:
+    if (compute.precision == FLOAT32 or images.device.type != "cpu") and not always:
         return forward
     total, images = len(images), images[: recipe.batch]
     flops = size(network.spec, tuple(images.shape[1:]), network.head.out_features)[1]
