@@ -13,7 +13,7 @@ from benchmarks.classification.rows import (
     numbers,
     runs,
     setting,
-    told,
+    told_alike,
 )
 from benchmarks.evidence import Estimate
 from benchmarks.page import (
@@ -130,13 +130,12 @@ def _apart(record: Record, other: Record) -> int:
 
 def _beside(plain: Record, records: Sequence[Record]) -> list[Record]:
     """The row of `BESIDE` with the settings of `plain`, as far as it has them; or none."""
-    making, wanted = plain.cell.making, told(plain, BESIDE)
+    making = plain.cell.making
     others = [
         other
-        for other in records
+        for other in told_alike(plain, records, BESIDE)
         if (other.protocol_key, other.cell.making.ipc) == (plain.protocol_key, making.ipc)
-        and other.cell.making.method == BESIDE != making.method
-        and other.cell.making.config == wanted
+        and making.method != BESIDE
         and _paired(other, plain) is not None
     ]
     return sorted(others, key=lambda other: other.key)[:1]

@@ -26,11 +26,13 @@ def base(record: Record) -> str:
     return "-".join([*parts, *([own] if own in ("idc", "dc") else [])])  # others tell their epochs
 
 
-def told(record: Record, method: str) -> dict[str, Any]:
-    """The settings of a record's set, as far as another method has them."""
+def told_alike(record: Record, records: Sequence[Record], method: str) -> list[Record]:
+    """Those of a method with the settings of a record's set, as far as the method has them."""
     config = registry.load("distill.methods", method).Config
     known = [field.name for field in dataclasses.fields(config)]
-    return {n: value for n, value in record.cell.making.config.items() if n in known}
+    told = {n: value for n, value in record.cell.making.config.items() if n in known}
+    made = [(other, other.cell.making) for other in records]
+    return [other for other, own in made if (own.method, own.config) == (method, told)]
 
 
 def called(protocol: Any, recipe: Recipe) -> str:

@@ -156,21 +156,14 @@ def _pairs(records: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
             elif _learns(method):
                 for name, only in REFERENCES.items():
                     if name in stand and only in (None, method):
-                        others = (
-                            _told_alike(record, members, name) if _learns(name) else stand[name]
-                        )
+                        others = stand[name]
+                        if _learns(name):
+                            others = classification.told_alike(record, members, name)
                         yield from ((record, other) for other in others[:1])
 
 
 def _learns(method: str) -> bool:
     return issubclass(registry.load("distill.methods", method).Config, learn.Config)
-
-
-def _told_alike(record: Record, members: Sequence[Record], method: str) -> list[Record]:
-    """Those of a method with the settings of a record, as far as it has them."""
-    wanted = classification.told(record, method)
-    made = [(other, other.cell.making) for other in members]
-    return [other for other, own in made if (own.method, own.config) == (method, wanted)]
 
 
 def _epochs(record: Record) -> int:

@@ -3,8 +3,8 @@
 from torch import nn
 
 NORMS = ("none", "batch", "layer", "instance", "group")
-WORDS = {norm: norm for norm in NORMS[1:]} | {"nonorm": "none"}
-"""What a norm is called in a network's name, and which norm that is."""
+WORDS = {**{norm: ("norm", norm) for norm in NORMS[1:]}, "nonorm": ("norm", "none")}
+"""What a norm is called in a network's name, and what that chooses (`_names.chosen`)."""
 
 
 def word(norm: str) -> str:

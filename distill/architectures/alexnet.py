@@ -28,8 +28,7 @@ def parse(name: str) -> Spec:
     Raises:
         Mistake: another first word, or an unknown part.
     """
-    words = {part: ("norm", norm) for part, norm in WORDS.items()}
-    return Spec(**chosen(name, ["alexnet"], words=words))
+    return Spec(**chosen(name, ["alexnet"], words=WORDS))
 
 
 class AlexNet(nn.Module):

@@ -52,8 +52,7 @@ def parse(name: str) -> Spec:
     Raises:
         Mistake: not a ConvNet, an unknown part, or a width that group norm cannot divide by 4.
     """
-    words = {part: ("norm", norm) for part, norm in WORDS.items()}
-    words |= {part: ("activation", part) for part in ACTIVATIONS}
+    words = WORDS | {part: ("activation", part) for part in ACTIVATIONS}
     words |= {part: ("pooling", part) for part in POOLINGS if part != "none"}
     words["nopool"] = ("pooling", "none")
     numbers = {"d": "depth", "w": "width"}

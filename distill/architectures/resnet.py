@@ -31,7 +31,7 @@ def parse(name: str) -> Spec:
     Raises:
         Mistake: another ResNet, or an unknown part.
     """
-    fields = chosen(name, list(FIRSTS), words={p: ("norm", norm) for p, norm in WORDS.items()})
+    fields = chosen(name, list(FIRSTS), words=WORDS)
     return Spec(FIRSTS[name.split("-")[0]], **fields)
 
 

@@ -92,14 +92,14 @@ def _delete(folder: Path, own: Sequence[Path], say: Callable[[str], None]) -> No
     left = [*folder.iterdir()]
     others = sum(PIECE.fullmatch(file.name) is not None for file in left)
     if others:
-        kept = f"{others} file{'s' if others > 1 else ''}"
         say(
-            f"{folder} still holds {kept} of another set that was not finished; to finish it, "
-            "rename the folder to NEW.parts and run its command with --out NEW; if it is not "
-            "wanted, delete the folder"
+            f"{folder} still holds {others} file{'s' * (others > 1)} of another set that was not "
+            "finished; to finish it, rename the folder to NEW.parts and run its command with "
+            "--out NEW; if it is not wanted, delete the folder"
         )
-    for file in left if not others else ():
-        if OURS.fullmatch(file.name):
-            file.unlink(missing_ok=True)
+    else:
+        for file in left:
+            if OURS.fullmatch(file.name):
+                file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # something of the user's is in it
         folder.rmdir()
