@@ -20,7 +20,7 @@ from benchmarks.page import Table
 from benchmarks.record import RESULTS
 from benchmarks.report import against, cells, effort, sections
 from benchmarks.report.__main__ import Report, main
-from benchmarks.report.compared import comparisons
+from benchmarks.report.compared import comparisons, setting
 from benchmarks.report.document import Section
 from benchmarks.report.html import text
 from distill import datasets
@@ -190,6 +190,12 @@ def test_what_is_shown_is_the_side_on_which_the_interval_lies():
         ("datadam power=1", "datadam", "classification"): "ahead",
         ("dm", "random", "continual"): "nothing shown",
     }
+
+
+def test_where_a_row_was_judged_says_what_a_lower_precision_was():
+    low = classification_record("datadam", precision="bfloat16")
+    assert setting(low).endswith("1000 epochs, bfloat16, ZCA")
+    assert setting(LOW).endswith("1000 epochs, ZCA")
 
 
 def test_of_several_numbers_of_epochs_the_most_count():

@@ -10,7 +10,7 @@ import pandas as pd
 from benchmarks import evidence
 from benchmarks.classification import rows as classification
 from benchmarks.continual import rows as continual
-from benchmarks.page import Page, counted
+from benchmarks.page import Page, at_precision, counted
 from benchmarks.record import Record
 from distill import learn
 from distill.runtime import identity, registry
@@ -112,6 +112,7 @@ def setting(record: Record) -> str:
     if record.kind == "nas":
         return f"{p.networks} networks of the {p.space} space"
     words = f"{p.network.removesuffix('-instance-relu-avg')}, {counted(p.recipe.epochs, 'epoch')}"
+    words += at_precision(p.precision)
     if record.kind == "continual":
         return f"{p.steps} steps, {p.strategy}, {words}"
     return f"{words}, ZCA" if p.normalisation.get("zca") else words
