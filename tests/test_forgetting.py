@@ -48,18 +48,23 @@ def test_events_are_those_of_plain_counting(passes):
     table = torch.rand(passes, 200, generator=generator(passes)) < 0.4
     plain = counted_plainly(table)
     most = max(count for count in plain if count is not None)
-    for count, own in zip(events(table).tolist(), plain, strict=True):
+    for count, own in zip(events(table, never_learned="first").tolist(), plain, strict=True):
         assert count == own if own is not None else count > most
+    assert events(table, never_learned="last").tolist() == [count or 0 for count in plain]
 
 
-def test_the_images_chosen_are_those_forgotten_most_and_equals_are_drawn(digits, make):
+@pytest.mark.parametrize(("never_learned", "events_of_those"), [("first", 6), ("last", 0)])
+def test_the_images_chosen_are_those_forgotten_most_and_equals_are_drawn(
+    digits, make, never_learned, events_of_those
+):
     real = digits.train.only([2, 8])
     for seed in (0, 1):
         table = right(real, seed=seed)
         assert table.shape == (5, len(real)) and 0.5 < table.float().mean() < 1
         plain = counted_plainly(table)
-        ranks = torch.tensor([6 if count is None else count for count in plain])
-        small = make("forgetting", real, 7, seed=seed, passes=5)
+        assert None in plain
+        ranks = torch.tensor([events_of_those if count is None else count for count in plain])
+        small = make("forgetting", real, 7, seed=seed, passes=5, never_learned=never_learned)
         for label in (2, 8):
             own = ranks[real.labels == label]
             pixels = real.of_class(label).float() / 255
@@ -111,6 +116,6 @@ def store_facts(path):
 
 
 def test_settings_that_cannot_be_are_refused():
-    for settings in ({"passes": 0}, {"network": "convnt"}):
+    for settings in ({"passes": 0}, {"network": "convnt"}, {"never_learned": "frist"}):
         with pytest.raises(Mistake):
             Config(**settings)

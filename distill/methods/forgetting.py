@@ -4,7 +4,8 @@ Toneva et al., "An Empirical Study of Example Forgetting during Deep Neural Netw
 2019: an image is forgotten where it was classified right and then is not. They show that images
 which are hardly ever forgotten can be left out of a training with little loss, so the others are
 kept. As a baseline of distillation (DC, ICLR 2021; CIFAR-10: 13.5, 23.3, 23.3 % at 1, 10, 50 images
-a class) it is below random choice: the few images that are forgotten most are odd ones.
+a class) it is below random choice: the few images that are forgotten most are odd ones, and those
+that were never right, which come before all others, are odder still (see `Config.never_learned`).
 
 Differences: they look at an image when it is in a mini-batch, augmented, by the network of that
 moment; here all images are looked at after each pass, as they are. They train for 200 passes, and
@@ -23,6 +24,7 @@ from distill.drawing import Seen
 from distill.images import About, ImageSet
 from distill.networks import build, parse
 from distill.runtime.compute import Compute
+from distill.runtime.mistake import unknown
 from distill.runtime.progress import Progress
 from distill.runtime.seeding import derive, generator
 from distill.runtime.store import Tensors
@@ -35,6 +37,8 @@ from distill.training.train import fit, predictions
 VERSION = 1
 KIND = "forgetting"
 """Of a store's pieces: what was right after each pass, and the network after the last."""
+PLACES = ("first", "last")
+"""Where images that were never right come."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +47,13 @@ class Config(Settings):
 
     Attributes:
         network: the one that is trained. passes: over the images of all classes present.
+        never_learned: images that were never right come `first`, as in the paper's algorithm, or
+            `last`, with those that were never forgotten.
     """
 
     network: str = "convnet-d3-w128-instance-relu-avg"
     passes: int = 20
+    never_learned: str = "first"
 
     couples_classes: ClassVar[bool] = True
     learns: ClassVar[bool] = True
@@ -55,6 +62,8 @@ class Config(Settings):
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", str(parse(self.network)))  # one network, one name
         require(self, "passes", least=1, most=10_000)
+        if self.never_learned not in PLACES:
+            raise unknown("--method.never-learned", self.never_learned, PLACES)
 
 
 def preset(about: About, ipc: int, name: str) -> Config:
@@ -75,8 +84,7 @@ def distill(
 ) -> Tensor:
     """Choose the `ipc` images of every class present that are forgotten most often.
 
-    Those that were never right count as forgotten most; between equals a drawn order decides. The
-    first images of a larger set are the smaller set.
+    Between equals a drawn order decides. The first images of a larger set are the smaller set.
 
     Returns:
         float32 [G, ipc, C, H, W] in pixel units, ordered by class id.
@@ -85,7 +93,8 @@ def distill(
         Diverged: the training came to numbers that are not finite.
     """
     given = {"compute": compute, "progress": progress, "checkpoints": checkpoints}
-    counts = events(correctness(real, config=config, seed=seed, **given))
+    right = correctness(real, config=config, seed=seed, **given)
+    counts = events(right, never_learned=config.never_learned)
     chosen = []
     for label in real.present:
         own = counts[real.labels == label]
@@ -95,14 +104,17 @@ def distill(
     return torch.stack(chosen).float() / 255
 
 
-def events(right: Tensor) -> Tensor:
+def events(right: Tensor, *, never_learned: str) -> Tensor:
     """int64 [N]: how often each image was forgotten.
 
     Args:
-        right: bool [P, N], after each of P passes. What never was counts P times, more than
-            anything can be forgotten.
+        right: bool [P, N], after each of P passes.
+        never_learned: what never was right counts P times (`first`), more than anything can be
+            forgotten, or not at all (`last`).
     """
     forgotten = (right[:-1] & ~right[1:]).sum(0)
+    if never_learned == "last":
+        return forgotten
     return torch.where(right.any(0), forgotten, len(right))
 
 
