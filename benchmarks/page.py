@@ -11,9 +11,14 @@ import pandas as pd
 from benchmarks import evidence
 from benchmarks.evidence import Estimate
 from benchmarks.record import Record
+from benchmarks.schema import Dataset
+from distill.runtime import registry
 
 DIGESTS = {"digest", "source", "data", "set"}
 """Fields of protocols that hold a digest: nothing for people."""
+
+MOST_DECIMALS = 4
+"""Of a difference that is hardly one."""
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -125,9 +130,16 @@ def interval(estimate: Estimate | None, *, decimals: int = 1, signed: bool = Fal
 
 
 def difference(estimate: Estimate | None, *, decimals: int = 1) -> str:
-    """A paired difference with its sign; bold where its interval leaves out 0."""
-    text = interval(estimate, decimals=decimals, signed=True)
-    return f"**{text}**" if estimate is not None and evidence.clear(estimate) else text
+    """A paired difference with its sign; bold where its interval leaves out 0.
+
+    An interval that leaves out 0 by less than it is rounded by has more decimals.
+    """
+    if estimate is None or not evidence.clear(estimate):
+        return interval(estimate, decimals=decimals, signed=True)
+    nearest = min(abs(estimate.low), abs(estimate.high))
+    while round(nearest, decimals) == 0 and decimals < MOST_DECIMALS:
+        decimals += 1
+    return f"**{interval(estimate, decimals=decimals, signed=True)}**"
 
 
 def counts(estimate: Estimate, *, with_sets: bool = True) -> str:
@@ -154,19 +166,31 @@ def counted(number: int, what: str) -> str:
 def made_with(records: Sequence[Record]) -> list[str]:
     """The commands that the records came from, without what only says where: `--out runs`.
 
-    Where the images of a dataset of one's own lie is a part of what was asked.
+    Where the images of a dataset of one's own lie is a part of what was asked. Where a machine
+    chooses the precision, a command that left it out names the one that it had.
     """
-    return sorted({_anywhere(record.provenance.command) for record in records})
+    return sorted({_anywhere(record) for record in records})
 
 
-def _anywhere(command: str) -> str:
-    words = shlex.split(command)
+def _anywhere(record: Record) -> str:
+    words = shlex.split(record.provenance.command)
     flags = [word.partition("=")[0].replace("_", "-") for word in words]  # `--data_root=x` too
     own = "--image-size" in flags  # pictures of one's own
     where = ("--out", "--workers") if own else ("--out", "--workers", "--data-root")
     places = [n for n, flag in enumerate(flags) if flag in where]
     dropped = {*places, *(n + 1 for n in places if "=" not in words[n])}
-    return shlex.join(word for n, word in enumerate(words) if n not in dropped)
+    kept = [word for n, word in enumerate(words) if n not in dropped]
+    precision = getattr(record.protocol, "precision", None)
+    if precision and "--precision" not in flags and not _always_float32(record.protocol.dataset):
+        kept += ["--precision", precision]
+    return shlex.join(kept)
+
+
+def _always_float32(dataset: Dataset) -> bool:
+    """Whether no machine would choose another precision for these images."""
+    if dataset.name not in registry.names("distill.datasets"):
+        return False
+    return registry.load("distill.datasets", dataset.name).ABOUT.small
 
 
 def names_for_people(

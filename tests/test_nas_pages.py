@@ -227,7 +227,7 @@ def test_nothing_is_reported_for_another_dataset_or_number_of_images(published):
 def test_what_was_chosen_and_what_it_cost(page):
     shown = row(page.tables[1], "datadam ipc=50")
     assert shown["top-1"] == 0.0 and shown["regret"] == 39.0 and shown["chosen"] == NAMES[0]
-    assert (shown["images"], shown["KB"], shown["minutes"], shown["distill min"]) == (
+    assert (shown["images"], shown["KiB"], shown["minutes"], shown["distill min"]) == (
         *(500, 2.0, 1.5, 1.0),
     )
     assert shown["kFLOPs"] == 2000 and shown["commit"] == "abcdef1"

@@ -18,7 +18,7 @@ from benchmarks.continual.page import pages as continual_pages
 from benchmarks.continual.rows import n_of_all
 from benchmarks.evidence import Run
 from benchmarks.order import in_order
-from benchmarks.page import csv, labels, made_with, markdown
+from benchmarks.page import csv, difference, labels, made_with, markdown
 from benchmarks.record import RESULTS
 from distill.training.recipes import Recipe
 
@@ -89,7 +89,7 @@ def test_continual_shows_what_the_evidence_says_of_the_raw_accuracies():
         )
         check_numbers(number, "final", final)
         assert [number[n] for n in ("runs", "sets", "orders", "networks")] == [8, 2, 4, 2]
-        assert row["KB"] == 0.6 and row["distill s"] == 2.0 and row["train s"] == 12.5
+        assert row["KiB"] == 0.6 and row["distill s"] == 2.0 and row["train s"] == 12.5
         assert row["commit"] == "abcdef1"
     difference = evidence.paired(final_runs(ours), final_runs(random))
     assert rows[1]["minus random"] == signed(difference) and rows[0]["minus random"] == "–"
@@ -332,6 +332,20 @@ def test_classification_shows_what_the_evidence_says_of_the_raw_accuracies():
     check_numbers(numbers[1], "minus random", difference)
     assert rows[0]["minus random"] == "–"
     assert "with ZCA" in page.title and page.title.endswith("recipe dm (1000 epochs)")
+
+
+def test_classification_compares_with_datadam_of_the_same_settings_else_with_the_plain_one():
+    def of(method, accuracy, **config):
+        words = [method, *(f"{name}={value}" for name, value in config.items())]
+        own = tuple((accuracy + s, accuracy + s) for s in (0.0, 1.0, 2.0))
+        return classification_record(method, label=" ".join(words), config=config, accuracies=own)
+
+    told = [of("datadam", 35.0, iterations=7), of("dm", 36.0, iterations=7)]
+    page = page_of(of("datadam", 30.0), of("dm", 32.0), of("random", 20.0), *told)
+    minus = {row["method"]: row["minus datadam"] for row in page.frame.to_dict("records")}
+    assert math.isnan(minus.pop("datadam"))
+    assert minus == {"random": -10, "dm": 2, "datadam iterations=7": 5, "dm iterations=7": 1}
+    assert "minus datadam" not in page_of(of("dm", 32.0), of("random", 20.0)).tables[0].frame
 
 
 def test_the_published_figure_stands_beside_the_same_protocol():
@@ -604,6 +618,28 @@ def test_where_the_images_lie_is_said_of_images_of_ones_own(size, shown):
     provenance = dataclasses.replace(record.provenance, command=ran)
     record = dataclasses.replace(record, provenance=provenance)
     assert made_with([record]) == [command.format(size, shown)]
+
+
+def test_a_command_names_its_precision_where_another_machine_would_choose_another():
+    def printed(record, words):
+        own = dataclasses.replace(record.provenance, command=f"python -m benchmarks.x{words}")
+        return made_with([dataclasses.replace(record, provenance=own)])[0]
+
+    low = classification_record(precision="bfloat16")
+    assert printed(low, "") == "python -m benchmarks.x --precision bfloat16"
+    assert printed(classification_record(), "").endswith(" --precision float32")
+    assert printed(low, " --precision=bfloat16 --ipc 1").endswith("--precision=bfloat16 --ipc 1")
+    assert "precision" not in printed(continual_record(), "")  # of digits, float32 everywhere
+
+
+def test_a_difference_that_is_bold_shows_that_it_leaves_out_0():
+    def of(mean, low, high):
+        return difference(evidence.Estimate(mean, low, high, 1.0, 3, 1, 3, 9))
+
+    assert of(-0.383, -0.98, -0.012) == "**\u22120.38 [\u22120.98, \u22120.01]**"
+    assert of(0.5, 0.0004, 1.0) == "**+0.5000 [+0.0004, +1.0000]**"
+    assert of(0.5, 0.06, 1.0) == "**+0.5 [+0.1, +1.0]**"
+    assert of(0.5, -0.01, 1.0) == "+0.5 [\u22120.0, +1.0]"
 
 
 def test_a_page_names_the_commands_of_all_its_records():

@@ -9,9 +9,11 @@ from benchmarks import beside, opened
 from benchmarks.classification import ablation, curve, networks
 from benchmarks.classification.rows import (
     MINUS,
+    MINUS_OURS,
     accuracy,
     base,
     called,
+    minus_ours,
     minus_reference,
     numbers,
     setting,
@@ -34,9 +36,11 @@ from benchmarks.reported import Reported
 NOTE = """\
 Test accuracy in percent of fresh networks trained on the small set alone, with its 95 % interval;
 minus random: the paired difference to sets of random images over the same sets' and networks'
-numbers, bold where its interval leaves out 0: only then does one lead. n: runs, i.e. sets x
-networks; the interval is over the sets, or with one set over its networks, and then says nothing of
-how another set would do. distill s: wall clock to make one set; train s: of all training together.
+numbers, bold where its interval leaves out 0: only then does one lead. minus datadam: the same, to
+the row of DataDAM with the row's own settings if there is one, else to the plain one. n: runs, i.e.
+sets x networks; the interval is over the sets, or with one set over its networks, and then says
+nothing of how another set would do. distill s: wall clock to make one set; train s: of all training
+together.
 """
 
 
@@ -81,6 +85,7 @@ def _row(
         "method": label,
         "accuracy": estimate,
         MINUS: minus_reference(record, records),
+        MINUS_OURS: minus_ours(record, records),
         **beside.columns(
             reported,
             estimate,
@@ -92,7 +97,7 @@ def _row(
             recipe=protocol.recipe,
             zca=bool(protocol.normalisation["zca"]),
         ),
-        "KB": round(sum(s.bytes for s in record.sets) / len(record.sets) / 1024, 1),
+        "KiB": round(sum(s.bytes for s in record.sets) / len(record.sets) / 1024, 1),
         "distill s": opened.seconds(record),
         "train s": round(record.cost.seconds["train"], 1),
         "commit": record.commit,
@@ -107,6 +112,7 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
         "method": row["method"],
         "accuracy": interval(estimate),
         MINUS: difference(row[MINUS]),
+        MINUS_OURS: difference(row[MINUS_OURS]) if row[MINUS_OURS] else None,
         "n": counts(estimate),
     }
     return shown | {name: value for name, value in row.items() if name not in shown}
@@ -115,4 +121,4 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:
     """A row of the CSV file: plain numbers."""
     sizes = {"sets": row["accuracy"].sets, "networks": row["accuracy"].networks}
-    return numbers(row, "accuracy", MINUS) | sizes
+    return numbers(row, "accuracy", MINUS, MINUS_OURS) | sizes

@@ -12,9 +12,9 @@ from distill.runtime import registry
 from distill.training import recipes
 from distill.training.recipes import Recipe
 
-REFERENCE = "random"
-"""The method that the others are compared with."""
-MINUS = f"minus {REFERENCE}"
+REFERENCE, OURS = "random", "datadam"
+"""The methods that the others are compared with."""
+MINUS, MINUS_OURS = f"minus {REFERENCE}", f"minus {OURS}"
 
 
 def base(record: Record) -> str:
@@ -66,16 +66,27 @@ def accuracy(record: Record) -> Estimate:
 
 def minus_reference(record: Record, records: Sequence[Record]) -> Estimate | None:
     """The paired difference to the sets of `REFERENCE` among records of one protocol."""
-    making = record.cell.making
-    if making.method == REFERENCE:
+    if record.cell.making.method == REFERENCE:
         return None
-    others = [
-        other
-        for other in records
-        if other.cell.making.method == REFERENCE
-        and (other.cell.making.ipc, other.cell.making.seed) == (making.ipc, making.seed)
+    return _minus(record, [other for other in records if other.cell.making.method == REFERENCE])
+
+
+def minus_ours(record: Record, records: Sequence[Record]) -> Estimate | None:
+    """The paired difference to `OURS`: with the record's settings if there, else the plain row."""
+    if record.label == OURS:
+        return None
+    alike = [] if record.cell.making.method == OURS else told_alike(record, records, OURS)
+    return _minus(record, [*alike, *(other for other in records if other.label == OURS)])
+
+
+def _minus(record: Record, others: Sequence[Record]) -> Estimate | None:
+    """To the first of as many images and the same seed that has every partner."""
+    making = record.cell.making
+    paired = [
+        evidence.paired(runs(record), runs(other))
+        for other in others
+        if (other.cell.making.ipc, other.cell.making.seed) == (making.ipc, making.seed)
     ]
-    paired = [evidence.paired(runs(record), runs(other)) for other in others]
     return next((estimate for estimate in paired if estimate is not None), None)
 
 

@@ -48,7 +48,7 @@ def by_memory(frame: pd.DataFrame) -> plt.Figure:
     """Accuracy, and below it the difference to random images, by images a class and by bytes.
 
     Args:
-        frame: a row a buffer and size: buffer, ipc, KB, and, each with its low and high (the 95 %
+        frame: a row a buffer and size: buffer, ipc, KiB, and, each with its low and high (the 95 %
             interval, drawn as a band), accuracy, images and bytes: the differences to as many
             random images and to random images of as many bytes. Of naive and joint ipc is empty.
     """
@@ -58,7 +58,7 @@ def by_memory(frame: pd.DataFrame) -> plt.Figure:
         2, 2, figsize=(10, 8), sharex="col", sharey="row", layout="constrained"
     )
     for column, (x, label, equal) in enumerate(
-        [("ipc", "images per class", "images"), ("KB", "memory (KB)", "bytes")]
+        [("ipc", "images per class", "images"), ("KiB", "memory (KiB)", "bytes")]
     ):
         top, bottom = axes[:, column]
         lines(top, sized, buffers, line="buffer", x=x, low="accuracy low")

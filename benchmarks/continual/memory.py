@@ -32,7 +32,7 @@ SIDES = ("ahead", "nothing shown", "behind")
 """What a difference can show."""
 NOTE = """\
 Final accuracy in percent on the test images of all classes by the size of the memory, with its 95 %
-interval. KB: the memory's pixels after the last step, at 1 byte a value of a real image, 4 of a
+interval. KiB: the memory's pixels after the last step, at 1 byte a value of a real image, 4 of a
 learned one. minus random: the paired difference to random real images over the same sets, class
 orders and networks; of as many images a class, and of as many bytes (four real images take those of
 a learned one), where such a memory of random images was run; bold where its interval leaves out 0.
@@ -88,7 +88,7 @@ def _row(record: Record, records: Sequence[Record], label: str) -> dict[str, Any
     same, equal = EQUAL
     return {
         "ipc": ipc,
-        "KB": round(record.results.memory_bytes / 1024, 2),
+        "KiB": round(record.results.memory_bytes / 1024, 2),
         "buffer": label,
         "final": final(record),
         same: minus_buffer(record, REFERENCE, records, ipc=ipc) if ipc else None,
@@ -139,7 +139,7 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
 
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:
     """A row of the CSV file: plain numbers."""
-    numbers: dict[str, Any] = {name: row[name] for name in ("buffer", "ipc", "KB")}
+    numbers: dict[str, Any] = {name: row[name] for name in ("buffer", "ipc", "KiB")}
     names = dict(zip(("final", *EQUAL), ("accuracy", "images", "bytes"), strict=True))
     for column, name in names.items():
         own = row[column]

@@ -49,8 +49,8 @@ set o mod the number of sets. The interval is over the sets, with one set over t
 order over its networks; then it says nothing of how another set would do. Epochs are over what
 a network is shown: with formation 2 four times the images, and so more steps. incremental: mean
 over the steps. forgetting: best minus last accuracy of the earlier steps' classes. transfer: last
-minus first (BWT). KB: the memory's pixels after the last step, at 1 byte a value of a real image, 4
-of a learned one. distill s: wall clock to make one set. train s: of the whole run. commit: of the
+minus first (BWT). KiB: the memory's pixels after the last step, at 1 byte a value of a real image,
+4 of a learned one. distill s: wall clock to make one set. train s: of the whole run. commit: of the
 code; + marks uncommitted changes.
 """
 REFERENCE_NOTE = """\
@@ -132,7 +132,7 @@ def _row(
             strategy=protocol.strategy,
             classes=classes(record),
         ),
-        "KB": round(record.results.memory_bytes / 1024, 1),
+        "KiB": round(record.results.memory_bytes / 1024, 1),
         "distill s": opened.seconds(record),
         "train s": round(record.cost.seconds["train"], 1),
         "commit": record.commit,
@@ -182,7 +182,7 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
     }
     shown |= {name: row[name] for name in ("reported", "verdict", "others got")}
     shown |= {name: interval(row[name]) for name in ("incremental", "forgetting", "transfer")}
-    return shown | {name: row[name] for name in ("KB", "distill s", "train s", "commit")}
+    return shown | {name: row[name] for name in ("KiB", "distill s", "train s", "commit")}
 
 
 def _summary(rows: Sequence[dict[str, Any]], n: str) -> list[Table]:

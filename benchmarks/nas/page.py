@@ -51,7 +51,7 @@ itself. parameters and flops compute nothing: the larger network is ranked highe
 jacob_cov score random weights, drawn once; a network whose score is not finite is ranked last.
 top-1: accuracy (%) on the whole dataset of the network that the proxy ranks first; top-5: mean of
 its first five; regret: best there is minus top-1. steps: of a trial. images: that the proxy looks
-at; KB: what those take that it stores, to which jacob_cov's mini-batch of real images does not
+at; KiB: what those take that it stores, to which jacob_cov's mini-batch of real images does not
 belong. minutes: all trials one after the other. failed: trials without a result, which are left
 out; those of synflow and jacob_cov are ranked last. commit: of the code; + marks uncommitted
 changes.
@@ -64,9 +64,9 @@ alone: agrees, if the whole interval lies within 0.05 of it.
 SEARCH_NOTE = """\
 A search tries only so many networks, each strategy others. top-1: accuracy (%) on the whole dataset
 of the network that was best on the proxy; top-5: mean of its first five. steps: of a trial. images,
-KB: what the proxy stores. minutes: all trials one after the other. failed: trials without a result.
-One run each: no interval, and so no lead, can be given. commit: of the code; + marks uncommitted
-changes.
+KiB: what the proxy stores. minutes: all trials one after the other. failed: trials without a
+result. One run each: no interval, and so no lead, can be given. commit: of the code; + marks
+uncommitted changes.
 """
 
 

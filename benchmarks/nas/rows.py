@@ -191,7 +191,7 @@ def choice_of(record: Record) -> dict[str, Any]:
         "parameters": None if chosen is None else results.parameters[chosen],
         "kFLOPs": None if chosen is None else round(results.flops[chosen] / 1000),
         "images": looked_at(record),
-        "KB": round(results.bytes / 1024, 1),
+        "KiB": round(results.bytes / 1024, 1),
         "minutes": round(record.cost.seconds["trials"] / 60, 1),
         "distill min": round(sum(s.seconds for s in record.sets) / 60, 1),
         "failed": len(results.failed),
