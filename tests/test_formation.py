@@ -131,7 +131,8 @@ def test_with_zca_what_learning_shows_a_network_is_what_training_shows_it(colour
     stored = random_images(2, 1, 3, 8, 8)
     normalise = coloured.normalisation
     expected = normalise(formation.decode(stored, 2))
-    assert torch.allclose(formation.shown(normalise(stored), 2, normalise), expected, atol=1e-4)
+    shown = formation.Shown(2, normalise, stored.shape[2:])
+    assert torch.allclose(shown(normalise(stored)), expected, atol=1e-4)
     assert not torch.allclose(formation.decode(normalise(stored), 2), expected, atol=0.1)
 
     seen = []

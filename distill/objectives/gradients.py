@@ -163,7 +163,9 @@ class Gradients:
         self.window = config.outer_loop
         self.pattern = pattern.parse(config.network)
         self.pattern.require(real.shape)
-        self.normalisation = real.normalisation.to(compute.device)
+        self.shown = formation.Shown(
+            config.formation, real.normalisation.to(compute.device), real.shape
+        )
         self.images = RealImages(
             real,
             batch=config.real_batch,
@@ -240,7 +242,7 @@ class Gradients:
         fill = torch.arange(together)
         fill[count:] = 0  # the first class fills the places of those that lack
         stored = images[own][fill].requires_grad_()
-        shown = formation.shown(stored, self.config.formation, self.normalisation)
+        shown = self.shown(stored)
         if self.draws is not None:
             shown = augment(shown, self.draws.of(own).filled(together))
         batch, total = shown.detach().requires_grad_(), shown.shape[1]
@@ -265,7 +267,7 @@ class Gradients:
         Raises:
             Diverged: a loss is not finite.
         """
-        shown = formation.shown(images, self.config.formation, self.normalisation)
+        shown = self.shown(images)
         labels = torch.tensor(self.real.present, device=images.device)
         recipe = Recipe(
             epochs=self.config.inner_loop,
