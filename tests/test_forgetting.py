@@ -64,7 +64,13 @@ def test_the_images_chosen_are_those_forgotten_most_and_equals_are_drawn(
         plain = counted_plainly(table)
         assert None in plain
         ranks = torch.tensor([events_of_those if count is None else count for count in plain])
-        small = make("forgetting", real, 7, seed=seed, passes=5, never_learned=never_learned)
+        said = io.StringIO()
+        given = {"seed": seed, "passes": 5, "never_learned": never_learned}
+        small = make("forgetting", real, 7, progress=Progress(said), **given)
+        counts = [sum(table[:, real.labels == label].any(0).logical_not()) for label in (2, 8)]
+        full = sum(count >= 7 for count in counts) if never_learned == "first" else 0
+        note = f"in {full} of 2 classes all images chosen were never right ({min(counts)} to "
+        assert (note in said.getvalue()) == (full > 0)
         for label in (2, 8):
             own = ranks[real.labels == label]
             pixels = real.of_class(label).float() / 255

@@ -95,6 +95,8 @@ def distill(
     given = {"compute": compute, "progress": progress, "checkpoints": checkpoints}
     right = correctness(real, config=config, seed=seed, **given)
     counts = events(right, never_learned=config.never_learned)
+    if config.never_learned == "first":
+        _say_unlearned(~right.any(0), real, ipc, progress)
     chosen = []
     for label in real.present:
         own = counts[real.labels == label]
@@ -102,6 +104,18 @@ def distill(
         ranked = order[own[order].argsort(descending=True, stable=True)]
         chosen.append(real.of_class(label)[ranked[:ipc]])
     return torch.stack(chosen).float() / 255
+
+
+def _say_unlearned(never: Tensor, real: ImageSet, ipc: int, progress: Progress) -> None:
+    """A line where a class's images were all chosen by lot among those that were never right."""
+    counts = [int(never[real.labels == label].sum()) for label in real.present]
+    full = sum(count >= ipc for count in counts)
+    if full:
+        progress.say(
+            f"note: in {full} of {len(counts)} classes all images chosen were never right "
+            f"({min(counts)} to {max(counts)} images a class were not), and are odd ones; "
+            "--method.never-learned last counts these as never forgotten"
+        )
 
 
 def events(right: Tensor, *, never_learned: str) -> Tensor:
