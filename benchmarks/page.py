@@ -11,8 +11,8 @@ import pandas as pd
 from benchmarks import evidence
 from benchmarks.evidence import Estimate
 from benchmarks.record import Record
-from benchmarks.schema import Dataset
 from distill.runtime import registry
+from distill.runtime.compute import SMALL
 
 DIGESTS = {"digest", "source", "data", "set"}
 """Fields of protocols that hold a digest: nothing for people."""
@@ -132,7 +132,8 @@ def interval(estimate: Estimate | None, *, decimals: int = 1, signed: bool = Fal
 def difference(estimate: Estimate | None, *, decimals: int = 1) -> str:
     """A paired difference with its sign; bold where its interval leaves out 0.
 
-    An interval that leaves out 0 by less than it is rounded by has more decimals.
+    An interval that leaves out 0 by less than it is rounded by has more decimals, up to
+    `MOST_DECIMALS`.
     """
     if estimate is None or not evidence.clear(estimate):
         return interval(estimate, decimals=decimals, signed=True)
@@ -166,8 +167,8 @@ def counted(number: int, what: str) -> str:
 def made_with(records: Sequence[Record]) -> list[str]:
     """The commands that the records came from, without what only says where: `--out runs`.
 
-    Where the images of a dataset of one's own lie is a part of what was asked. Where a machine
-    chooses the precision, a command that left it out names the one that it had.
+    Where the images of a dataset of one's own lie is a part of what was asked. Where the machine
+    chose the precision, which it does but for small images, the one that it chose is named.
     """
     return sorted({_anywhere(record) for record in records})
 
@@ -175,20 +176,38 @@ def made_with(records: Sequence[Record]) -> list[str]:
 def _anywhere(record: Record) -> str:
     words = shlex.split(record.provenance.command)
     flags = [word.partition("=")[0].replace("_", "-") for word in words]  # `--data_root=x` too
-    own = "--image-size" in flags  # pictures of one's own
+    size = _given(words, flags, "--image-size")
+    own = size is not None  # pictures of one's own
     where = ("--out", "--workers") if own else ("--out", "--workers", "--data-root")
     places = [n for n, flag in enumerate(flags) if flag in where]
     dropped = {*places, *(n + 1 for n in places if "=" not in words[n])}
     kept = [word for n, word in enumerate(words) if n not in dropped]
-    precision = getattr(record.protocol, "precision", None)
-    if precision and "--precision" not in flags and not _always_float32(record.protocol.dataset):
-        kept += ["--precision", precision]
+    small = int(size) <= SMALL if own else _always_float32(record)
+    if "--precision" not in flags and not small:
+        kept += _precision(record)
     return shlex.join(kept)
 
 
-def _always_float32(dataset: Dataset) -> bool:
-    """Whether no machine would choose another precision for these images."""
-    if dataset.name not in registry.names("distill.datasets"):
+def _given(words: Sequence[str], flags: Sequence[str], name: str) -> str | None:
+    """The value of a flag: `--name VALUE` or `--name=VALUE`; None where it is not given."""
+    if name not in flags:
+        return None
+    place = flags.index(name)
+    return words[place].partition("=")[2] or words[place + 1]
+
+
+def _precision(record: Record) -> list[str]:
+    """The flag of what a record was made in; none where its kind has no such flag."""
+    protocol = record.protocol
+    trials = getattr(protocol, "truth", {})  # of a search
+    precision = getattr(protocol, "precision", None) or trials.get("precision")
+    return ["--precision", precision] if precision else []
+
+
+def _always_float32(record: Record) -> bool:
+    """Whether the images are so small that no machine chooses another precision."""
+    dataset = getattr(record.protocol, "dataset", None)
+    if dataset is None or dataset.name not in registry.names("distill.datasets"):
         return False
     return registry.load("distill.datasets", dataset.name).ABOUT.small
 

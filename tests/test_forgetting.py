@@ -67,10 +67,14 @@ def test_the_images_chosen_are_those_forgotten_most_and_equals_are_drawn(
         said = io.StringIO()
         given = {"seed": seed, "passes": 5, "never_learned": never_learned}
         small = make("forgetting", real, 7, progress=Progress(said), **given)
-        counts = [sum(table[:, real.labels == label].any(0).logical_not()) for label in (2, 8)]
-        full = sum(count >= 7 for count in counts) if never_learned == "first" else 0
-        note = f"in {full} of 2 classes all images chosen were never right ({min(counts)} to "
-        assert (note in said.getvalue()) == (full > 0)
+        counts = [int((~table[:, real.labels == label].any(0)).sum()) for label in (2, 8)]
+        assert min(counts) < 7 <= max(counts)
+        note = "in 1 of 2 classes the images are drawn by lot from those that were never right, "
+        note += f"{max(counts)} to {max(counts)} a class"
+        assert said.getvalue().count(note) == (never_learned == "first")
+        assert said.getvalue().count("never right") == (never_learned == "first")
+        make("forgetting", real, max(counts) + 1, progress=Progress(said), **given)
+        assert said.getvalue().count("never right") == (never_learned == "first")
         for label in (2, 8):
             own = ranks[real.labels == label]
             pixels = real.of_class(label).float() / 255

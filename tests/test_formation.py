@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from benchmarks.cost import reference
 from distill import datasets, formation
-from distill.images import Data, ImageSet
+from distill.images import Data, ImageSet, Normalisation
 from distill.methods import datadam
 from distill.objectives.matching import Matching
 from distill.plan import Plan, distill
@@ -114,6 +114,24 @@ def test_parts_have_at_least_four_pixels_a_side_and_cover_the_image(size, fit):
         else:
             with pytest.raises(Mistake, match=f"--method.formation {factor}: images of "):
                 formation.require(factor, (1, *size))
+
+
+@pytest.mark.parametrize(("factor", "size"), [(2, (8, 12)), (4, (16, 16)), (1, (8, 12))])
+def test_enlarging_and_whitening_in_one_are_undoing_the_whitening_enlarging_and_whitening(
+    factor, size
+):
+    mixed = random_images(500, 3, 1, 1) + 0.4 * random_images(500, 3, *size)
+    about = dataclasses.replace(datasets.about("folder", size=8), classes=("a",))
+    about = dataclasses.replace(
+        about, shape=(3, *size), normalisation=Normalisation((0.4, 0.5, 0.7), (0.1, 0.2, 0.4), "")
+    )
+    pixels = (mixed * 180).to(torch.uint8)
+    real = ImageSet.sorted(about, pixels, torch.zeros(500, dtype=torch.int64))
+    normalise = whitened(Data(real, real)).train.normalisation
+    images = torch.randn(2, 3, 3, *size, generator=generator(0))
+    expected = normalise(formation.decode(normalise.inverse(images), factor))
+    shown = formation.Shown(factor, normalise, (3, *size))
+    assert torch.allclose(shown(images), expected, atol=1e-4)
 
 
 @pytest.fixture(scope="module")

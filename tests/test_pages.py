@@ -22,7 +22,14 @@ from benchmarks.page import csv, difference, labels, made_with, markdown
 from benchmarks.record import RESULTS
 from distill.training.recipes import Recipe
 
-from records import CIFAR10, DIGITS_RECIPE, classification_record, continual_record
+from records import (
+    CIFAR10,
+    DIGITS_RECIPE,
+    classification_record,
+    continual_record,
+    cost_record,
+    nas_record,
+)
 
 SHORT = Recipe(epochs=9)
 REPORTED = reported.read(RESULTS / "reported.csv")
@@ -335,17 +342,24 @@ def test_classification_shows_what_the_evidence_says_of_the_raw_accuracies():
 
 
 def test_classification_compares_with_datadam_of_the_same_settings_else_with_the_plain_one():
-    def of(method, accuracy, **config):
+    def of(method, accuracy, *, label=None, **config):
         words = [method, *(f"{name}={value}" for name, value in config.items())]
         own = tuple((accuracy + s, accuracy + s) for s in (0.0, 1.0, 2.0))
-        return classification_record(method, label=" ".join(words), config=config, accuracies=own)
+        label = label or " ".join(words)
+        return classification_record(method, label=label, config=config, accuracies=own)
 
-    told = [of("datadam", 35.0, iterations=7), of("dm", 36.0, iterations=7)]
-    page = page_of(of("datadam", 30.0), of("dm", 32.0), of("random", 20.0), *told)
+    told = [of("datadam", 35.0, iterations=7), of("dm", 36.0, iterations=7, rate=2)]
+    told += [of("dm", 37.0, iterations=7), of("datadam", 50.0, label="datadam paper", rate=3)]
+    told += [of("dm", 51.0, label="dm paper", real_batch=256)]
+    records = [of("datadam", 30.0), of("dm", 32.0), of("random", 20.0), *told]
+    page = classification_pages(records, REPORTED)["classification-cifar10"]
     minus = {row["method"]: row["minus datadam"] for row in page.frame.to_dict("records")}
     assert math.isnan(minus.pop("datadam"))
-    assert minus == {"random": -10, "dm": 2, "datadam iterations=7": 5, "dm iterations=7": 1}
-    assert "minus datadam" not in page_of(of("dm", 32.0), of("random", 20.0)).tables[0].frame
+    own = {"random": -10, "dm": 2, "datadam iterations=7": 5, "dm iterations=7": 2}
+    own |= {"dm iterations=7 rate=2": 6, "datadam paper": 20, "dm paper": 1}
+    assert minus == own and "minus datadam: " in page.note
+    page = page_of(of("dm", 32.0), of("random", 20.0))
+    assert "minus datadam" not in page.tables[0].frame and "minus datadam: " not in page.note
 
 
 def test_the_published_figure_stands_beside_the_same_protocol():
@@ -630,6 +644,17 @@ def test_a_command_names_its_precision_where_another_machine_would_choose_anothe
     assert printed(classification_record(), "").endswith(" --precision float32")
     assert printed(low, " --precision=bfloat16 --ipc 1").endswith("--precision=bfloat16 --ipc 1")
     assert "precision" not in printed(continual_record(), "")  # of digits, float32 everywhere
+    assert "precision" not in printed(nas_record(), "") + printed(cost_record(), "")
+    photographs = dataclasses.replace(
+        nas_record().protocol,
+        dataset=CIFAR10,
+        truth={**nas_record().protocol.truth, "precision": "bfloat16"},
+    )
+    search = dataclasses.replace(nas_record(), protocol=photographs)
+    assert printed(search, "").endswith(" --precision bfloat16")
+    pets = classification_record(dataset=dataclasses.replace(CIFAR10, name="folder-pets"))
+    assert printed(pets, " --image-size=32").endswith(" --image-size=32 --precision float32")
+    assert printed(pets, " --image_size 16").endswith(" --image_size 16")
 
 
 def test_a_difference_that_is_bold_shows_that_it_leaves_out_0():

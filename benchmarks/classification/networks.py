@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmarks import beside, evidence
 from benchmarks.classification.rows import (
+    OURS,
     REFERENCE,
     accuracy,
     base,
@@ -39,7 +40,7 @@ Row = dict[str, Record]
 """Records of one cell, by the network of their protocols."""
 FEWEST = 3
 """Networks that make a page in the results."""
-REFERENCES = (REFERENCE, "datadam")
+REFERENCES = (REFERENCE, OURS)
 """The rows that the others are compared with."""
 LONG = 16
 """Characters of a network's name that stand at the head of a column, at most."""

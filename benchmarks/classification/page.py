@@ -36,11 +36,13 @@ from benchmarks.reported import Reported
 NOTE = """\
 Test accuracy in percent of fresh networks trained on the small set alone, with its 95 % interval;
 minus random: the paired difference to sets of random images over the same sets' and networks'
-numbers, bold where its interval leaves out 0: only then does one lead. minus datadam: the same, to
-the row of DataDAM with the row's own settings if there is one, else to the plain one. n: runs, i.e.
-sets x networks; the interval is over the sets, or with one set over its networks, and then says
-nothing of how another set would do. distill s: wall clock to make one set; train s: of all training
-together.
+numbers, bold where its interval leaves out 0: only then does one lead. n: runs, i.e. sets x
+networks; the interval is over the sets, or with one set over its networks, and then says nothing of
+how another set would do. distill s: wall clock to make one set; train s: of all training together.
+"""
+OURS_NOTE = """\
+minus datadam: the paired difference to the row of DataDAM told in the same words (dm paper: datadam
+paper) or, where there is none, to the plain one, whatever their settings.
 """
 
 
@@ -60,14 +62,16 @@ def _page(records: Sequence[Record], reported: Sequence[Reported]) -> Page:
     records = sorted(records, key=lambda r: (r.cell.making.ipc, order.index(named[r.key])))
     rows = [_row(record, records, reported, named[record.key]) for record in records]
     texts = pd.DataFrame([_texts(row) for row in rows]).dropna(axis="columns", how="all")
+    texts = texts.drop(columns=[n for n in (MINUS, MINUS_OURS) if not any(row[n] for row in rows)])
     table = Table(texts, [record.key for record in records])
+    notes = {MINUS_OURS: OURS_NOTE, "reported": beside.NOTE}
     p = records[0].protocol
     recipe = called(p, p.recipe)
     epochs = "" if "epoch" in recipe else f" ({counted(p.recipe.epochs, 'epoch')})"
     return Page(
         title=f"{setting(p)}, recipe {recipe}{epochs}",
         tables=[table],
-        note=f"{NOTE}{beside.NOTE}" if "reported" in texts else NOTE,
+        note=NOTE + "".join(note for column, note in notes.items() if column in texts),
         frame=pd.DataFrame([_numbers(row) for row in rows]),
         summary=[table],
         drawings={},
@@ -111,8 +115,7 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
         "ipc": row["ipc"],
         "method": row["method"],
         "accuracy": interval(estimate),
-        MINUS: difference(row[MINUS]),
-        MINUS_OURS: difference(row[MINUS_OURS]) if row[MINUS_OURS] else None,
+        **{name: difference(row[name]) for name in (MINUS, MINUS_OURS)},
         "n": counts(estimate),
     }
     return shown | {name: value for name, value in row.items() if name not in shown}

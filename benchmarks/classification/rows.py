@@ -68,18 +68,19 @@ def minus_reference(record: Record, records: Sequence[Record]) -> Estimate | Non
     """The paired difference to the sets of `REFERENCE` among records of one protocol."""
     if record.cell.making.method == REFERENCE:
         return None
-    return _minus(record, [other for other in records if other.cell.making.method == REFERENCE])
+    return _paired(record, [other for other in records if other.cell.making.method == REFERENCE])
 
 
 def minus_ours(record: Record, records: Sequence[Record]) -> Estimate | None:
-    """The paired difference to `OURS`: with the record's settings if there, else the plain row."""
+    """The paired difference to the row of `OURS` told in the same words, else to the plain one."""
     if record.label == OURS:
         return None
-    alike = [] if record.cell.making.method == OURS else told_alike(record, records, OURS)
-    return _minus(record, [*alike, *(other for other in records if other.label == OURS)])
+    told = record.label.removeprefix(record.cell.making.method)
+    rows = [o for label in (f"{OURS}{told}", OURS) for o in records if o.label == label]
+    return _paired(record, [other for other in rows if other.label != record.label])
 
 
-def _minus(record: Record, others: Sequence[Record]) -> Estimate | None:
+def _paired(record: Record, others: Sequence[Record]) -> Estimate | None:
     """To the first of as many images and the same seed that has every partner."""
     making = record.cell.making
     paired = [

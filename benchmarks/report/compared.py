@@ -21,7 +21,7 @@ KINDS = {
     "nas": "architecture search",
 }
 """Kinds of experiment, in words."""
-OURS = "datadam"
+OURS = classification.OURS
 REFERENCES = {"random": None, "herding": None, "dm": OURS}
 """What learned methods are compared with; DM is what DataDAM is without its attention."""
 AHEAD, NOTHING, BEHIND = SIDES = ("ahead", "nothing shown", "behind")

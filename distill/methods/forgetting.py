@@ -4,8 +4,8 @@ Toneva et al., "An Empirical Study of Example Forgetting during Deep Neural Netw
 2019: an image is forgotten where it was classified right and then is not. They show that images
 which are hardly ever forgotten can be left out of a training with little loss, so the others are
 kept. As a baseline of distillation (DC, ICLR 2021; CIFAR-10: 13.5, 23.3, 23.3 % at 1, 10, 50 images
-a class) it is below random choice: the few images that are forgotten most are odd ones, and those
-that were never right, which come before all others, are odder still (see `Config.never_learned`).
+a class) it is below random choice: the few images that are forgotten most are odd ones. Those that
+were never right come before all others, unless `Config.never_learned` says otherwise.
 
 Differences: they look at an image when it is in a mini-batch, augmented, by the network of that
 moment; here all images are looked at after each pass, as they are. They train for 200 passes, and
@@ -107,14 +107,14 @@ def distill(
 
 
 def _say_unlearned(never: Tensor, real: ImageSet, ipc: int, progress: Progress) -> None:
-    """A line where a class's images were all chosen by lot among those that were never right."""
+    """A line where a class's images were all drawn by lot from those that were never right."""
     counts = [int(never[real.labels == label].sum()) for label in real.present]
-    full = sum(count >= ipc for count in counts)
+    full = [count for count in counts if count >= ipc]
     if full:
         progress.say(
-            f"note: in {full} of {len(counts)} classes all images chosen were never right "
-            f"({min(counts)} to {max(counts)} images a class were not), and are odd ones; "
-            "--method.never-learned last counts these as never forgotten"
+            f"note: in {len(full)} of {len(counts)} classes the images are drawn by lot from those "
+            f"that were never right, {min(full)} to {max(full)} a class; --method.never-learned "
+            "last counts these as never forgotten"
         )
 
 

@@ -157,7 +157,7 @@ class Matching:
         checkpoints: Checkpoints = NONE,
     ) -> None:
         """The store of `checkpoints` keeps networks that are trained."""
-        self.statistic, self.count = statistic, ipc * config.formation**2
+        self.statistic, self.per_class = statistic, ipc * config.formation**2
         self.real, self.config = real, config
         self.seed, self.compute, self.dtype = seed, compute, dtype
         self.window = max(config.networks, 1)
@@ -195,7 +195,7 @@ class Matching:
                 spec,
                 self.statistic,
                 self.real,
-                shown=self.count,
+                shown=self.per_class,
                 batch=self.config.real_batch,
                 compute=self.compute,
                 dtype=self.dtype,
@@ -240,7 +240,7 @@ class Matching:
         if always or (gains and synthetic >= WORTH_COMPILING):
             member.compile_synthetic(say)
             if gpu and self.operations:
-                shown = member.pieces.classes, self.count, *self.real.shape
+                shown = member.pieces.classes, self.per_class, *self.real.shape
                 self.augment = fused_augment(self.operations, shown, self.device, say)
                 if self.images.each is not None:
                     drawn = len(self.labels), self.images.each, *self.real.shape
@@ -282,7 +282,7 @@ class Matching:
             loss, terms = self._loss(member, view, len(part), classes, target)
             gradients += [torch.autograd.grad(loss, view)[0][: len(part)]]
             total += loss.detach()
-        real = len(part) * self.count  # the others fill the piece up
+        real = len(part) * self.per_class  # the others fill the piece up
         maps = {v.name: v.rows[:real].detach() for v in terms if v.name.startswith("attention")}
         return Step(total.item(), torch.cat(gradients), maps)
 
