@@ -184,5 +184,5 @@ def test_a_command_shows_the_page_of_all_rows_and_draws_no_ablation(
         other.write(folder)
     command.publish(records[0], tmp_path)
     printed = capsys.readouterr().out
-    assert "minus random" in printed and "minus datadam" not in printed
+    assert "minus random" in printed and "settings of datadam" not in printed
     assert printed.count("-> |") == 1 and not Path(tmp_path / "figures").exists()
