@@ -12,7 +12,6 @@ from benchmarks import evidence
 from benchmarks.evidence import Estimate
 from benchmarks.record import Record
 from distill.runtime import registry
-from distill.runtime.compute import SMALL
 
 DIGESTS = {"digest", "source", "data", "set"}
 """Fields of protocols that hold a digest: nothing for people."""
@@ -176,15 +175,14 @@ def made_with(records: Sequence[Record]) -> list[str]:
 def _anywhere(record: Record) -> str:
     words = shlex.split(record.provenance.command)
     flags = [word.partition("=")[0].replace("_", "-") for word in words]  # `--data_root=x` too
-    size = _given(words, flags, "--image-size")
-    own = size is not None  # pictures of one's own
-    where = ("--out", "--workers") if own else ("--out", "--workers", "--data-root")
+    size = _given(words, flags, "--image-size")  # of pictures of one's own
+    where = ("--out", "--workers") if size else ("--out", "--workers", "--data-root")
     places = [n for n, flag in enumerate(flags) if flag in where]
     dropped = {*places, *(n + 1 for n in places if "=" not in words[n])}
     kept = [word for n, word in enumerate(words) if n not in dropped]
-    small = int(size) <= SMALL if own else _always_float32(record)
-    if "--precision" not in flags and not small:
-        kept += _precision(record)
+    precision = _precision(record)
+    if precision and "--precision" not in flags and not _small(record, size):
+        kept += ["--precision", precision]
     return shlex.join(kept)
 
 
@@ -196,20 +194,29 @@ def _given(words: Sequence[str], flags: Sequence[str], name: str) -> str | None:
     return words[place].partition("=")[2] or words[place + 1]
 
 
-def _precision(record: Record) -> list[str]:
-    """The flag of what a record was made in; none where its kind has no such flag."""
+def _precision(record: Record) -> str | None:
+    """What a record was made in; None where its kind has no such flag."""
     protocol = record.protocol
-    trials = getattr(protocol, "truth", {})  # of a search
-    precision = getattr(protocol, "precision", None) or trials.get("precision")
-    return ["--precision", precision] if precision else []
+    if hasattr(protocol, "truth"):  # of a search, whose trials leave the usual one out
+        return protocol.truth.get("precision", "float32")
+    return getattr(protocol, "precision", None)
 
 
-def _always_float32(record: Record) -> bool:
-    """Whether the images are so small that no machine chooses another precision."""
-    dataset = getattr(record.protocol, "dataset", None)
-    if dataset is None or dataset.name not in registry.names("distill.datasets"):
+def _small(record: Record, size: str | None) -> bool:
+    """Whether the images are so small that no machine chooses another precision.
+
+    Args:
+        size: of pictures of one's own.
+    """
+    from distill.runtime.compute import SMALL  # with torch, which not every page needs
+
+    if size is not None:
+        return int(size) <= SMALL
+    name = record.protocol.dataset.name
+    if name not in registry.names("distill.datasets"):
         return False
-    return registry.load("distill.datasets", dataset.name).ABOUT.small
+    shape = registry.load("distill.datasets", name).ABOUT.shape
+    return shape is not None and max(shape[1:]) <= SMALL
 
 
 def names_for_people(

@@ -67,8 +67,9 @@ class Shown:
         self, factor: int, normalisation: Normalisation, shape: tuple[int, int, int]
     ) -> None:
         """For images of `shape` (C, H, W) on the device of the whitening, if there is one."""
-        self.factor, self.whitening = factor, normalisation.whitening
-        if factor > 1 and self.whitening is not None:
+        self.factor = factor
+        self.whitening = normalisation.whitening if factor > 1 else None
+        if self.whitening is not None:
             channels, height, width = shape
             white, centre = self.whitening.white, self.whitening.centre
             small = (channels, height // factor, width // factor)
@@ -78,11 +79,10 @@ class Shown:
 
     def __call__(self, images: Tensor) -> Tensor:
         """[..., N, C, H, W] to [..., N * factor**2, C, H, W]."""
-        if self.factor == 1 or self.whitening is None:
+        if self.whitening is None:
             return decode(images, self.factor)
         *lead, count, channels, height, width = images.shape
-        coloured = images.flatten(-3) @ self.whitening.colour + self.whitening.centre
-        parts = _cut(coloured.view_as(images), self.factor)
+        parts = _cut(self.whitening.inverse(images), self.factor)
         large = parts.flatten(1) @ self.matrix - self.offset
         return large.view(*lead, count * self.factor**2, channels, height, width)
 

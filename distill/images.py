@@ -27,6 +27,16 @@ class Whitening:
     colour: Tensor
     epsilon: float
 
+    def __call__(self, x: Tensor) -> Tensor:
+        """float [..., C, H, W], standardised -> whitened."""
+        flat = x.flatten(-3) - self.centre.to(x.device)
+        return (flat @ self.white.to(x.device)).view_as(x)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """float [..., C, H, W], whitened -> standardised."""
+        flat = x.flatten(-3) @ self.colour.to(x.device)
+        return (flat + self.centre.to(x.device)).view_as(x)
+
     def to(self, device: torch.device) -> "Whitening":
         """The same on another device."""
         tensors = (tensor.to(device) for tensor in (self.centre, self.white, self.colour))
@@ -60,16 +70,12 @@ class Normalisation:
         """uint8 or float [..., C, H, W] in pixel units -> float [..., C, H, W] for a network."""
         pixels = images.float() / 255 if images.dtype == torch.uint8 else images
         x = (pixels - self._channels(self.mean, pixels)) / self._channels(self.std, pixels)
-        if self.whitening is None:
-            return x
-        flat = x.flatten(-3) - self.whitening.centre.to(x.device)
-        return (flat @ self.whitening.white.to(x.device)).view_as(x)
+        return x if self.whitening is None else self.whitening(x)
 
     def inverse(self, x: Tensor) -> Tensor:
         """float [..., C, H, W] as a network sees it -> float [..., C, H, W] in pixel units."""
         if self.whitening is not None:
-            flat = x.flatten(-3) @ self.whitening.colour.to(x.device)
-            x = (flat + self.whitening.centre.to(x.device)).view_as(x)
+            x = self.whitening.inverse(x)
         return x * self._channels(self.std, x) + self._channels(self.mean, x)
 
     def to(self, device: torch.device) -> "Normalisation":

@@ -645,13 +645,11 @@ def test_a_command_names_its_precision_where_another_machine_would_choose_anothe
     assert printed(low, " --precision=bfloat16 --ipc 1").endswith("--precision=bfloat16 --ipc 1")
     assert "precision" not in printed(continual_record(), "")  # of digits, float32 everywhere
     assert "precision" not in printed(nas_record(), "") + printed(cost_record(), "")
-    photographs = dataclasses.replace(
-        nas_record().protocol,
-        dataset=CIFAR10,
-        truth={**nas_record().protocol.truth, "precision": "bfloat16"},
-    )
-    search = dataclasses.replace(nas_record(), protocol=photographs)
-    assert printed(search, "").endswith(" --precision bfloat16")
+    truth = nas_record().protocol.truth  # which leaves float32 out
+    for own, precision in ((truth, "float32"), ({**truth, "precision": "bfloat16"}, "bfloat16")):
+        photographs = dataclasses.replace(nas_record().protocol, dataset=CIFAR10, truth=own)
+        search = dataclasses.replace(nas_record(), protocol=photographs)
+        assert printed(search, "").endswith(f" --precision {precision}")
     pets = classification_record(dataset=dataclasses.replace(CIFAR10, name="folder-pets"))
     assert printed(pets, " --image-size=32").endswith(" --image-size=32 --precision float32")
     assert printed(pets, " --image_size 16").endswith(" --image_size 16")

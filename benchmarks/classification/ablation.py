@@ -10,6 +10,7 @@ from benchmarks.classification.rows import (
     accuracy,
     base,
     called,
+    minus,
     numbers,
     runs,
     setting,
@@ -86,11 +87,11 @@ def _page(variants: Sequence[Record], records: Sequence[Record], plain: Record) 
     """Of the variants of one method, beside what else `records` hold of their protocol and ipc."""
     members = [*variants, *_beside(plain, records)]
     named, people = labels(members), names(plain, members)
-    minus = f"minus {people[plain.key]}"
+    column = f"minus {people[plain.key]}"
     differences = {record.key: _difference(record, variants, plain) for record in members}
     members.sort(key=lambda record: _place(record, differences[record.key], plain))
-    rows = [_row(r, named[r.key], {minus: differences[r.key]}) for r in members]
-    texts = pd.DataFrame([_texts(row, minus) for row in rows]).dropna(axis="columns", how="all")
+    rows = [_row(r, named[r.key], {column: differences[r.key]}) for r in members]
+    texts = pd.DataFrame([_texts(row, column) for row in rows]).dropna(axis="columns", how="all")
     tables = [Table(texts, [record.key for record in members])]
     from benchmarks.classification import figures  # a second, and most pages have none
 
@@ -104,7 +105,7 @@ def _page(variants: Sequence[Record], records: Sequence[Record], plain: Record) 
         title=f"{setting(p)}, {recipe}: settings of {making.method}, {images}",
         tables=tables,
         note=NOTE.format(plain=people[plain.key]),
-        frame=pd.DataFrame([_numbers(row, minus) for row in rows]),
+        frame=pd.DataFrame([_numbers(row, column) for row in rows]),
         summary=tables,
         drawings={"": Drawing(figures.forest, frame, drawn)},
         commands=made_with(members),
@@ -131,19 +132,15 @@ def _apart(record: Record, other: Record) -> int:
 def _beside(plain: Record, records: Sequence[Record]) -> list[Record]:
     """The row of `BESIDE` with the settings of `plain`, as far as it has them; or none."""
     making = plain.cell.making
+    if making.method == BESIDE:
+        return []
     others = [
         other
         for other in told_alike(plain, records, BESIDE)
         if (other.protocol_key, other.cell.making.ipc) == (plain.protocol_key, making.ipc)
-        and making.method != BESIDE
-        and _paired(other, plain) is not None
+        and minus(other, plain) is not None
     ]
     return sorted(others, key=lambda other: other.key)[:1]
-
-
-def _paired(record: Record, other: Record) -> Estimate | None:
-    same = record.cell.making.seed == other.cell.making.seed
-    return evidence.paired(runs(record), runs(other)) if same else None
 
 
 def _difference(record: Record, variants: Sequence[Record], plain: Record) -> Estimate | None:
@@ -151,7 +148,7 @@ def _difference(record: Record, variants: Sequence[Record], plain: Record) -> Es
     alike = [other for other in variants if _settings(other) == _settings(plain)]
     if record in alike:
         return None
-    estimates = [_paired(record, other) for other in (plain, *alike)]
+    estimates = [minus(record, other) for other in (plain, *alike)]
     return next((estimate for estimate in estimates if estimate is not None), None)
 
 
@@ -192,12 +189,12 @@ def _core_seconds(record: Record) -> float | None:
     return round(sum(known) / len(record.sets), 1)
 
 
-def _row(record: Record, label: str, minus: dict[str, Estimate | None]) -> dict[str, Any]:
-    (own,) = minus.values()
+def _row(record: Record, label: str, compared: dict[str, Estimate | None]) -> dict[str, Any]:
+    (own,) = compared.values()
     return {
         "method": label,
         "accuracy": accuracy(record),
-        **minus,
+        **compared,
         "shown": own and _shown(own),
         "core s": _core_seconds(record),
         "commit": record.commit,
@@ -210,21 +207,21 @@ def _shown(own: Estimate) -> str:
     return "better" if own.mean > 0 else "worse"
 
 
-def _texts(row: dict[str, Any], minus: str) -> dict[str, Any]:
+def _texts(row: dict[str, Any], column: str) -> dict[str, Any]:
     """A row as people read it."""
     texts = {
         "method": row["method"],
         "accuracy": interval(row["accuracy"]),
         "n": counts(row["accuracy"]),
-        minus: difference(row[minus]),
+        column: difference(row[column]),
     }
     return texts | {name: value for name, value in row.items() if name not in texts}
 
 
-def _numbers(row: dict[str, Any], minus: str) -> dict[str, Any]:
+def _numbers(row: dict[str, Any], column: str) -> dict[str, Any]:
     """A row of the CSV file: plain numbers."""
     sizes = {"sets": row["accuracy"].sets, "networks": row["accuracy"].networks}
-    return numbers(row, "accuracy", minus) | sizes
+    return numbers(row, "accuracy", column) | sizes
 
 
 def _drawn(record: Record, name: str, own: Estimate | None, plain: Record) -> dict[str, Any]:

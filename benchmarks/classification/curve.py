@@ -13,9 +13,9 @@ from benchmarks.classification.rows import (
     accuracy,
     base,
     called,
+    minus,
     minus_reference,
     numbers,
-    runs,
     setting,
 )
 from benchmarks.evidence import Estimate
@@ -172,7 +172,7 @@ def _row(record: Record, records: Sequence[Record], label: str) -> dict[str, Any
         "epochs": epochs,
         "accuracy": accuracy(record),
         MINUS: minus_reference(record, alike),
-        f"minus {most} epochs": evidence.paired(runs(record), runs(end)) if end else None,
+        f"minus {most} epochs": minus(record, end) if end else None,
         "train s": round(record.cost.seconds["train"], 1),
     }
 

@@ -14,6 +14,7 @@ from benchmarks.classification.rows import (
     accuracy,
     base,
     called,
+    minus,
     numbers,
     runs,
     setting,
@@ -136,8 +137,8 @@ def _page(rows: Sequence[Row], reported: Sequence[Reported]) -> Page:
     made = [_accuracies(row, networks) for row in rows]
     n = [{"n": counts(accuracy(record))} for record in firsts]
     tables = [Table(_texts(heads, made, short, interval, n), caption="Accuracy (%):")]
-    minus = {name: [_minus(row, rows, networks, name) for row in rows] for name in REFERENCES}
-    for name, differences in minus.items():
+    compared = {name: [_minus(row, rows, networks, name) for row in rows] for name in REFERENCES}
+    for name, differences in compared.items():
         frame = _texts(heads, differences, short, difference)
         if len(frame):
             tables.append(Table(frame, caption=f"Minus {name}, paired [95 % interval]:"))
@@ -153,7 +154,7 @@ def _page(rows: Sequence[Row], reported: Sequence[Reported]) -> Page:
     title += f", recipe {recipe}{epochs}"
     from benchmarks.classification import figures  # a second, and most pages have none
 
-    rows_of_csv = _numbers(heads, made, minus, published)
+    rows_of_csv = _numbers(heads, made, compared, published)
     drawn = rows_of_csv.assign(short=rows_of_csv["network"].map({**short, MEAN: MEAN}))
     return Page(
         title=title,
@@ -217,7 +218,7 @@ def _minus(
     (other, *_), own = others, {}
     for name in networks:
         both = name in row and name in other
-        own[name] = evidence.paired(runs(row[name]), runs(other[name])) if both else None
+        own[name] = minus(row[name], other[name]) if both else None
     pooled = [_pooled(one, networks) for one in (row, other)]
     return own | {MEAN: evidence.paired(*pooled) if all(pooled) else None}
 
@@ -272,7 +273,7 @@ def _texts(
 def _numbers(
     heads: Sequence[dict[str, Any]],
     made: Sequence[dict[str, Estimate | None]],
-    minus: dict[str, list[dict[str, Estimate | None]]],
+    compared: dict[str, list[dict[str, Estimate | None]]],
     published: Sequence[dict[str, Any]],
 ) -> pd.DataFrame:
     """A row a method and network, in plain numbers."""
@@ -282,7 +283,7 @@ def _numbers(
             if estimate is None:
                 continue
             differences = {
-                f"minus {name}": known[place].get(network) for name, known in minus.items()
+                f"minus {name}": known[place].get(network) for name, known in compared.items()
             }
             row = {**head, "network": network, "accuracy": estimate, **differences}
             sizes = {"sets": estimate.sets, "networks": estimate.networks}

@@ -64,30 +64,32 @@ def accuracy(record: Record) -> Estimate:
     return evidence.estimate(runs(record), within=evidence.PERCENT)
 
 
+def minus(record: Record, other: Record) -> Estimate | None:
+    """The paired difference of the accuracies; None where not every run has its partner."""
+    if record.cell.making.seed != other.cell.making.seed:
+        return None
+    return evidence.paired(runs(record), runs(other))
+
+
 def minus_reference(record: Record, records: Sequence[Record]) -> Estimate | None:
     """The paired difference to the sets of `REFERENCE` among records of one protocol."""
     if record.cell.making.method == REFERENCE:
         return None
-    return _paired(record, [other for other in records if other.cell.making.method == REFERENCE])
+    return _minus_first(record, [o for o in records if o.cell.making.method == REFERENCE])
 
 
 def minus_ours(record: Record, records: Sequence[Record]) -> Estimate | None:
     """The paired difference to the row of `OURS` told in the same words, else to the plain one."""
-    if record.label == OURS:
-        return None
     told = record.label.removeprefix(record.cell.making.method)
-    rows = [o for label in (f"{OURS}{told}", OURS) for o in records if o.label == label]
-    return _paired(record, [other for other in rows if other.label != record.label])
+    labels = (f"{OURS}{told}", OURS)
+    others = [o for label in labels for o in records if o.label == label != record.label]
+    return _minus_first(record, others)
 
 
-def _paired(record: Record, others: Sequence[Record]) -> Estimate | None:
-    """To the first of as many images and the same seed that has every partner."""
-    making = record.cell.making
-    paired = [
-        evidence.paired(runs(record), runs(other))
-        for other in others
-        if (other.cell.making.ipc, other.cell.making.seed) == (making.ipc, making.seed)
-    ]
+def _minus_first(record: Record, others: Sequence[Record]) -> Estimate | None:
+    """To the first of as many images that has every partner."""
+    ipc = record.cell.making.ipc
+    paired = (minus(record, other) for other in others if other.cell.making.ipc == ipc)
     return next((estimate for estimate in paired if estimate is not None), None)
 
 

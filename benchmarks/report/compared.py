@@ -172,9 +172,8 @@ def _epochs(record: Record) -> int:
 
 
 def _difference(record: Record, other: Record) -> evidence.Estimate | None:
-    if record.kind == "continual":
-        return continual.minus(record, other)
-    return evidence.paired(classification.runs(record), classification.runs(other))
+    rows = continual if record.kind == "continual" else classification
+    return rows.minus(record, other)
 
 
 def _ranked(records: Sequence[Record], pages: Mapping[str, Page]) -> Iterator[Comparison]:

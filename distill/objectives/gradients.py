@@ -163,9 +163,6 @@ class Gradients:
         self.window = config.outer_loop
         self.pattern = pattern.parse(config.network)
         self.pattern.require(real.shape)
-        self.shown = formation.Shown(
-            config.formation, real.normalisation.to(compute.device), real.shape
-        )
         self.images = RealImages(
             real,
             batch=config.real_batch,
@@ -173,6 +170,7 @@ class Gradients:
             device=compute.device,
             dtype=dtype,
         )
+        self.shown = formation.Shown(config.formation, self.images.normalisation, real.shape)
         self.spec: Spec | None = None  # of the network that is built
         self.number = -1  # of the network that is drawn
         self.done = -1  # the last step

@@ -165,7 +165,6 @@ class Matching:
         self.pattern = pattern.parse(config.network)
         self.pattern.require(real.shape)
         self.members: dict[Spec, Member] = {}
-        self.shown = formation.Shown(config.formation, real.normalisation.to(device), real.shape)
         self.images = RealImages(
             real,
             batch=config.real_batch,
@@ -173,6 +172,7 @@ class Matching:
             device=device,
             dtype=dtype,
         )
+        self.shown = formation.Shown(config.formation, self.images.normalisation, real.shape)
         self.operations = real.about.operations if config.augmented else ()
         self.labels = torch.tensor(real.present, device=device)
         self.checkpoints = checkpoints
