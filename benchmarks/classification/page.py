@@ -41,8 +41,9 @@ networks; the interval is over the sets, or with one set over its networks, and 
 how another set would do. distill s: wall clock to make one set; train s: of all training together.
 """
 OURS_NOTE = """\
-minus datadam: the paired difference to the row of DataDAM told in the same words (dm paper: datadam
-paper) or, where there is none, to the plain one, whatever their settings.
+minus datadam: the paired difference to another row, that of DataDAM told in the same words (dm
+paper: datadam paper) or, where there is none, the one called just datadam, whatever their settings;
+the first of several; a dash where there is neither, or it lacks some of the sets and networks.
 """
 
 

@@ -46,7 +46,8 @@ class Config(Settings):
     """How forgetting is counted.
 
     Attributes:
-        network: the one that is trained. passes: over the images of all classes present.
+        network: the one that is trained.
+        passes: over the images of all classes present.
         never_learned: images that were never right come `first`, as in the paper's algorithm, or
             `last`, with those that were never forgotten.
     """
