@@ -58,7 +58,8 @@ def versions(protocol, cell):
     "page.py": """
 import pandas as pd
 
-from benchmarks.page import Page, Table, made_with, names_for_people
+from benchmarks.made_with import made_with
+from benchmarks.page import Page, Table, names_for_people
 
 
 def pages(records, reported):

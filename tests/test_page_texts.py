@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks import evidence, figures
 from benchmarks.continual.page import pages as continual_pages
-from benchmarks.page import csv, difference, labels, made_with, markdown
+from benchmarks.made_with import made_with
+from benchmarks.page import csv, difference, labels, markdown
 
 from paged import REPORTED, page_of
 from records import (

@@ -8,7 +8,8 @@ import pandas as pd
 from benchmarks import evidence
 from benchmarks.attention import figures
 from benchmarks.evidence import Estimate, Run
-from benchmarks.page import Drawing, Page, Table, interval, made_with, names_for_people
+from benchmarks.made_with import made_with
+from benchmarks.page import Drawing, Page, Table, interval, names_for_people
 from benchmarks.record import Record
 from benchmarks.reported import Reported
 

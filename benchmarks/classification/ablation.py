@@ -17,6 +17,7 @@ from benchmarks.classification.rows import (
     told_alike,
 )
 from benchmarks.evidence import Estimate
+from benchmarks.made_with import made_with
 from benchmarks.page import (
     Drawing,
     Page,
@@ -25,7 +26,6 @@ from benchmarks.page import (
     difference,
     interval,
     labels,
-    made_with,
     names_for_people,
 )
 from benchmarks.record import Record

@@ -19,6 +19,7 @@ from benchmarks.classification.rows import (
     setting,
 )
 from benchmarks.evidence import Estimate
+from benchmarks.made_with import made_with
 from benchmarks.order import in_order
 from benchmarks.page import (
     Drawing,
@@ -28,7 +29,6 @@ from benchmarks.page import (
     difference,
     interval,
     labels,
-    made_with,
     names_for_people,
 )
 from benchmarks.record import Record

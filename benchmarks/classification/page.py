@@ -18,6 +18,7 @@ from benchmarks.classification.rows import (
     numbers,
     setting,
 )
+from benchmarks.made_with import made_with
 from benchmarks.order import in_order
 from benchmarks.page import (
     Page,
@@ -27,7 +28,6 @@ from benchmarks.page import (
     difference,
     interval,
     labels,
-    made_with,
     names_for_people,
 )
 from benchmarks.record import Record

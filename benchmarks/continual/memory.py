@@ -9,6 +9,7 @@ from benchmarks import evidence
 from benchmarks.continual.figures import by_memory
 from benchmarks.continual.rows import base, final, is_plain, minus, minus_buffer, n, sized, title
 from benchmarks.evidence import Estimate
+from benchmarks.made_with import made_with
 from benchmarks.order import in_order
 from benchmarks.page import (
     Drawing,
@@ -17,7 +18,6 @@ from benchmarks.page import (
     difference,
     interval,
     labels,
-    made_with,
     names_for_people,
 )
 from benchmarks.record import Record

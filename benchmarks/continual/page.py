@@ -21,6 +21,7 @@ from benchmarks.continual.rows import (
     sizes,
 )
 from benchmarks.evidence import Estimate
+from benchmarks.made_with import made_with
 from benchmarks.order import in_order
 from benchmarks.page import (
     Drawing,
@@ -29,7 +30,6 @@ from benchmarks.page import (
     difference,
     interval,
     labels,
-    made_with,
     names_for_people,
 )
 from benchmarks.record import Record

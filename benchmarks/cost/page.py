@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from benchmarks.cost import estimates, facts, figures
-from benchmarks.page import Drawing, Page, Table, counted, made_with, names_for_people
+from benchmarks.made_with import made_with
+from benchmarks.page import Drawing, Page, Table, counted, names_for_people
 from benchmarks.record import Record
 from benchmarks.reported import Reported
 

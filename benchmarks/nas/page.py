@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.evidence import Estimate
+from benchmarks.made_with import made_with
 from benchmarks.nas import figures, importance
 from benchmarks.nas.rows import (
     COLUMNS,
@@ -29,7 +30,6 @@ from benchmarks.page import (
     counted,
     difference,
     interval,
-    made_with,
     names_for_people,
 )
 from benchmarks.record import Record
