@@ -108,6 +108,7 @@ class About:
         shape: (channels, height, width); None where the user chooses the size (`sized`).
         classes: the name of every class; None where the images say it.
         operations: of DSA that leave an image in its class: no flips for digits and letters.
+        sizes: how many images it has to train on and to test on; None where the files say it.
         version: raised when the same name comes to stand for other images.
     """
 
@@ -116,6 +117,7 @@ class About:
     shape: tuple[int, int, int] | None = None
     classes: tuple[str, ...] | None = None
     operations: tuple[str, ...] = OPERATIONS
+    sizes: tuple[int, int] | None = None
     version: int = 1
 
     @property

@@ -62,6 +62,7 @@ def test_an_unknown_dataset_names_the_nearest():
 
 
 def test_digits_are_the_real_ones_in_a_fixed_stratified_split(digits):
+    assert datasets.about("digits").sizes == (1201, 596)
     for half, count in ((digits.train, 1201), (digits.test, 596)):
         assert half.shape == (1, 8, 8) and len(half) == count
         share = half.labels.bincount().float() / count

@@ -25,6 +25,7 @@ from benchmarks.report.document import Section
 from benchmarks.report.html import text
 from distill import datasets
 from distill.methods import datadam, dm
+from distill.runtime import registry
 from distill.runtime.flags import parse
 from distill.runtime.mistake import Mistake
 from distill.training import recipes
@@ -162,6 +163,23 @@ def test_a_measured_step_takes_the_time_that_was_measured():
     assert effort.Stages(made, 0).hours(speed) * 3600 == pytest.approx(2.0)
     assert effort.Stages(0, trained).hours(speed) * 3600 == pytest.approx(0.4)
     assert not effort.speeds(COSTS[:1]), "of one stage alone nothing is known of a command"
+
+
+def test_looking_at_the_real_images_and_testing_count_as_learning_does():
+    """Four networks look at 50,000 images once; one trains on them 50 times, and looks as often."""
+    about = datasets.about("cifar10")
+    look = 50_000 * effort.forward("convnet-w128", about.shape, 10)
+    for method, looks in {"random": 0, "herding": 4, "kcenter": 4, "forgetting": 50 * 4}.items():
+        config = registry.load("distill.methods", method).preset(about, 10, "paper")
+        assert effort.choosing(config, 50_000, about.shape, 10) == looks * look
+        (own,) = {
+            command.effort
+            for row, command in cells.commands(PUBLISHED).items()
+            if (row.dataset, row.method, row.ipc) == ("cifar10", method, 10)
+            and row.experiment == "classification"
+        }
+        assert own.distill == 3 * looks * look
+        assert own.train == 15 * look / 50_000 * (100 * 1000 * effort.WEIGHTS + 10_000)
 
 
 def test_of_a_machine_without_measured_steps_the_longest_run_counts():

@@ -54,7 +54,7 @@ def test_what_the_field_knows_of_the_datasets():
     assert without == {"mnist", "svhn"} | organs
     digests = [md5 for own in _medmnist.SETS.values() for md5 in own.md5.values()]
     assert len(set(digests)) == 22 and {len(md5) for md5 in digests} == {32}
-    assert sum(eurosat.COUNTS.values()) == 27_000
+    assert sum(eurosat.COUNTS.values()) == sum(eurosat.ABOUT.sizes) == 27_000
 
 
 @pytest.mark.parametrize("name", ["mnist", "svhn", "medmnist_bloodmnist", "eurosat"])

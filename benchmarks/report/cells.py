@@ -226,7 +226,10 @@ def _accuracy(row: Reported, about: About, rows: Sequence[Reported]) -> Command:
         words += " --method.formation 2"
     images = row.ipc * (row.factor or 1) ** 2 * classes * sum(steps)
     one = effort.training_on(images, network, recipe, about.shape, classes)
+    real, tested = about.sizes or (0, 0)
+    one += tested * sum(steps) * effort.forward(network, about.shape, classes)
     made = effort.distilling(config, row.ipc, about.shape, classes)
+    made += effort.choosing(config, real, about.shape, classes)
     return Command(f"python -m benchmarks.{words}", Stages(sets * made, trained * one))
 
 
@@ -235,17 +238,17 @@ def _nas(row: Reported, about: About, rows: Sequence[Reported]) -> Command:
     words = f"python -m benchmarks.nas --proxy {row.method} --dataset {row.dataset}"
     words += f" --ipc {ipc}" * (row.method != "whole") + " --preset paper"
     p, classes = proxy.preset("paper", about), _classes(about, rows)
-    size = ("whole", "images", row.dataset)
-    whole = [o.value for o in rows if (o.method, o.metric, o.dataset) == size]
+    real, tested = about.sizes or (0, 0)
     tried = [effort.forward(str(spec), about.shape, classes) for spec in p.space.sample(TRIED)]
-    images = ipc * classes if row.method != "whole" else max(whole, default=0)
+    images = ipc * classes if row.method != "whole" else real
     if row.method in proxy.UNTRAINED or not images:
         return Command(words, None)
     recipe, made = (p.truth if row.method == "whole" else p.recipe), 0.0
     if row.method not in proxy.REAL:
         config = registry.load("distill.methods", row.method).preset(about, ipc, "paper")
         made = effort.distilling(config, ipc, about.shape, classes)
-    passes = images * recipe.epochs * effort.WEIGHTS * p.networks
+        made += effort.choosing(config, real, about.shape, classes)
+    passes = (images * recipe.epochs * effort.WEIGHTS + tested) * p.networks
     return Command(words, Stages(made, passes * sum(tried) / len(tried)))
 
 

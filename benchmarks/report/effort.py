@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from benchmarks.cost.parts import step, training
 from benchmarks.record import Record
 from distill import datasets, learn, networks
+from distill.methods import _selection, forgetting
 from distill.objectives import gradients
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
@@ -41,8 +42,19 @@ def forward(network: str, shape: tuple[int, int, int], classes: int) -> int:
     return networks.size(networks.parse(network), shape, classes)[1]
 
 
+def choosing(config: Any, images: int, shape: tuple[int, int, int], classes: int) -> float:
+    """FLOPs of looking at so many real images to choose from; 0 of random ones and learned ones."""
+    if isinstance(config, forgetting.Config):
+        passes = config.passes * (WEIGHTS + 1)
+    elif isinstance(config, _selection.Config):
+        passes = config.networks
+    else:
+        return 0.0
+    return images * passes * forward(config.network, shape, classes)
+
+
 def distilling(config: Any, ipc: int, shape: tuple[int, int, int], classes: int) -> float:
-    """FLOPs of making a set; to choose images counts nothing."""
+    """FLOPs of learning a set; 0 of chosen images."""
     if not isinstance(config, learn.Config):
         return 0.0
     shown, real = ipc * config.formation**2, config.real_batch

@@ -103,9 +103,9 @@ def _found(
     verdicts = collections.Counter(re.match(r"\w+", verdict)[0] for verdict in spoken)
     words = ", ".join(f"{number} {name}" for name, number in sorted(verdicts.items()))
     points.append(
-        f"Beside {len(beside)} of {len(figures)} published figures stands a record, and a verdict "
-        f"by {len(spoken)}{f' ({words})' if words else ''}: "
-        "[which, and what the others take](#published)."
+        f"Beside {len(beside)} of {len(figures)} published figures stands a record; "
+        f"{f'{len(spoken)} have a verdict ({words})' if spoken else 'none has a verdict yet'}: "
+        "[which, why, and what the others take](#published)."
     )
     tally = _tally(main).drop(columns="method", errors="ignore")
     return [points, Table(tally, caption="DataDAM against others, by experiment:")]

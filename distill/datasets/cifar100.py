@@ -17,6 +17,7 @@ ABOUT = About(
         "published statistics of CIFAR-100",
     ),
     shape=(3, 32, 32),
+    sizes=(50_000, 10_000),
 )
 
 

@@ -19,6 +19,7 @@ ABOUT = About(
     shape=(1, 8, 8),
     classes=tuple(str(digit) for digit in range(10)),
     operations=tuple(name for name in OPERATIONS if name != "flip"),
+    sizes=(1_201, 596),
 )
 
 

@@ -27,7 +27,13 @@ COUNTS = {
     "SeaLake": 3000,
 }
 """Images of every class."""
-ABOUT = About("eurosat", Normalisation.fixed(3), shape=(3, 64, 64), classes=tuple(COUNTS))
+ABOUT = About(
+    "eurosat",
+    Normalisation.fixed(3),
+    shape=(3, 64, 64),
+    classes=tuple(COUNTS),
+    sizes=(21_600, 5_400),
+)
 FOLDER = "2750"
 """That of the class folders in the archive; torchvision keeps it in a folder eurosat."""
 HOST = (

@@ -21,6 +21,7 @@ ABOUT = About(
         "Bag",
         "Ankle boot",
     ),
+    sizes=(60_000, 10_000),
 )
 DIGESTS = {
     "train-images-idx3-ubyte": (

@@ -12,7 +12,7 @@ from distill.datasets import _tree, _wordnet
 from distill.images import About, Data
 from distill.runtime.mistake import Mistake
 
-ABOUT = About("imagenet", _wordnet.NORMALISATION, shape=(3, 64, 64))
+ABOUT = About("imagenet", _wordnet.NORMALISATION, shape=(3, 64, 64), sizes=(1_281_167, 50_000))
 CLASSES = 1000
 
 

@@ -12,6 +12,7 @@ ABOUT = About(
     shape=(1, 28, 28),
     classes=tuple(str(digit) for digit in range(10)),
     operations=tuple(name for name in OPERATIONS if name != "flip"),  # as DSA has it for digits
+    sizes=(60_000, 10_000),
 )
 DIGESTS = {
     "train-images-idx3-ubyte": (

@@ -24,6 +24,7 @@ ABOUT = About(
     shape=(3, 32, 32),
     classes=tuple(str(digit) for digit in range(10)),
     operations=tuple(name for name in OPERATIONS if name != "flip"),  # as DSA has it for digits
+    sizes=(73_257, 26_032),
 )
 SHA256 = {
     "train_32x32.mat": "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",

@@ -16,7 +16,7 @@ from distill.images import About, Data
 from distill.runtime import reading
 from distill.runtime.mistake import Mistake, short
 
-ABOUT = About("tiny_imagenet", _wordnet.NORMALISATION, shape=(3, 64, 64))
+ABOUT = About("tiny_imagenet", _wordnet.NORMALISATION, shape=(3, 64, 64), sizes=(100_000, 10_000))
 CLASSES = 200
 NAME = "tiny-imagenet-200"
 URL = f"http://cs231n.stanford.edu/{NAME}.zip"
