@@ -52,7 +52,7 @@ def preset(about: About, ipc: int, name: str) -> Config:
     paper is the paper's table of hyper-parameters: learning rate 1 (10 above 50 images a class),
     momentum 0.5, p = 4, lambda = 0.01 (0.02 above 32 px); the number of real images is not
     published: 128 here. See its Table 1 (CIFAR-10: 32.0, 54.2, 67.0 % at 1, 10, 50 images a class;
-    with ZCA).
+    whether whitened sources disagree).
     """
     config = Config(
         network=f"convnet-d{about.depth}-w128-instance-relu-avg",
@@ -90,7 +90,8 @@ def with_formation(config: Config) -> Config:
     """Four smaller images in the place of one, and a rate that falls to zero.
 
     Better than `laptop` on photographs of 32 pixels (CIFAR-10 at 10 images a class: 42.5 for 39.3 %
-    by the recipe `short`). On images of 8 pixels it loses by far: a quarter holds too little.
+    by the recipe `short`). On images of 8 pixels formation loses by far: a quarter holds too
+    little.
     """
     return dataclasses.replace(config, formation=2, schedule="linear")
 

@@ -37,9 +37,8 @@ def preset(about: About, ipc: int, name: str) -> Config:
 def laptop(config: C, about: About) -> C:
     """`config` at the size of minutes on two cores.
 
-    1,000 steps on targets of 128 networks and 32 real images a class: the number of networks
-    counts, the number of real images hardly. Chosen on validation images (see the pages
-    `classification-*-validation` in results/tables).
+    1,000 steps on targets of 128 networks and 32 real images a class. Chosen on validation images
+    of digits (see the page `classification-digits-validation` in results/tables).
     """
     return dataclasses.replace(
         config,
