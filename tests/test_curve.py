@@ -70,6 +70,20 @@ def test_each_protocol_has_a_curve_of_its_own(records):
     assert len(curves) == 2 and NAME in curves
 
 
+def test_a_preset_and_its_settings_spelled_out_are_one_line(records):
+    config = {"formation": 2, "schedule": "linear"}
+    ends = [ENDS["datadam", epochs] for epochs in (300, 1000)]
+    words = ["datadam formation=2 schedule=linear", "datadam formation"]
+    told = [
+        record("datadam", epochs, accuracies, label=label, config=config)
+        for epochs, accuracies, label in zip((300, 1000), ends, words, strict=True)
+    ]
+    frame = pages_of.pages([*records, *told], [])[NAME].frame
+    own = frame[frame["method"] == "datadam formation"]
+    assert own["epochs"].tolist() == [300, 1000] and len(frame) == len(ENDS) + 2
+    assert not frame["method"].str.contains("=").any()
+
+
 def test_a_row_is_a_making_and_its_epochs(page):
     frame = page.frame
     assert list(zip(frame["method"], frame["epochs"], strict=True)) == list(ENDS)

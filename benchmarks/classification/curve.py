@@ -98,6 +98,7 @@ def _epochs(records: Sequence[Record]) -> list[int]:
 def _page(records: Sequence[Record]) -> Page:
     from benchmarks.classification import figures  # a second, and most pages have none
 
+    records = _called_alike(records)
     named, most = labels(records), _epochs(records)[-1]
     order = in_order(named.values())
     records = sorted(
@@ -125,6 +126,19 @@ def _page(records: Sequence[Record]) -> Page:
     )
 
 
+def _called_alike(records: Sequence[Record]) -> list[Record]:
+    """The records, those made alike by one name: a preset's settings, spelled out, are its line."""
+    called: dict[str, str] = {}
+    for record in sorted(records, key=lambda r: (r.label.count("="), r.label, r.key)):
+        called.setdefault(_maker(record), record.label)
+    return [dataclasses.replace(record, label=called[_maker(record)]) for record in records]
+
+
+def _maker(record: Record) -> str:
+    """Of what makes the sets, however many."""
+    return identity.key("maker", {"making": dataclasses.replace(record.cell.making, sets=1)})
+
+
 def ranking(records: Sequence[Record]) -> Ranking:
     """How well each number of epochs ranks the single sets of an ipc as the most epochs do.
 
@@ -134,7 +148,7 @@ def ranking(records: Sequence[Record]) -> Ranking:
     for record in sorted(records, key=lambda r: r.cell.networks):  # of two, the one of more counts
         making = record.cell.making
         own = by_set.setdefault((making.ipc, record.protocol.recipe.epochs), {})
-        maker = identity.key("maker", {"making": dataclasses.replace(making, sets=1)})
+        maker = _maker(record)
         for used, accuracies in zip(record.sets, record.results.accuracies, strict=True):
             own[maker, used.digest] = statistics.fmean(accuracies)
     most, agreement = _epochs(records)[-1], {}
