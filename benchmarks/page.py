@@ -180,7 +180,7 @@ def names_for_people(
         named[name] = first[1]
         for fields, own in others:
             ways = _telling([first[0], fields]), _different([first[0], fields])
-            words = [[f"{f.rpartition('.')[2]}-{_word(fields.get(f))}" for f in w] for w in ways]
+            words = [[_named(f.rpartition(".")[2], fields.get(f)) for f in w] for w in ways]
             plain, whole = ("-".join([name, *own_words]) for own_words in words)
             named[whole if plain in named else plain] = own
     assert sum(map(len, named.values())) == len(records), "two protocols of one name"
@@ -227,6 +227,11 @@ def _telling(flats: Sequence[dict[str, Any]]) -> list[str]:
     plain = [f for f in different if f.rpartition(".")[2] not in DIGESTS]
     apart = len({tuple(str(one.get(f)) for f in plain) for one in flats}) == len(flats)
     return plain if apart else different
+
+
+def _named(field: str, value: Any) -> str:
+    """`epochs-300`, `no-zca`."""
+    return f"no-{field}" if value is None else f"{field}-{_word(value)}"
 
 
 def _word(value: Any) -> str:

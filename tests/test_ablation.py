@@ -61,7 +61,7 @@ def test_an_ablation_has_four_settings_of_one_method_protocol_and_size(records):
 @pytest.mark.parametrize(
     ("other", "ends"),
     [
-        ({"zca": False}, "zca-none"),
+        ({"zca": False}, "no-zca"),
         ({"network": "convnet-d3-w32-instance-relu-avg"}, "w32-instance-relu-avg"),
         ({"recipe": Recipe(epochs=300)}, "epochs-300"),
         ({"dataset": dataclasses.replace(CIFAR10, judged_on="validation")}, None),
