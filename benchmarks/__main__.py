@@ -20,7 +20,8 @@ def commands() -> dict[str, str]:
     files |= {f"benchmarks.{folder.name}": folder / "__main__.py" for folder in kinds}
     files |= {"benchmarks.tables": HERE / "tables.py"}
     texts = {name: ast.parse(path.read_text("utf-8")) for name, path in files.items()}
-    return {name: ast.get_docstring(text).partition("\n")[0] for name, text in texts.items()}
+    first = {name: ast.get_docstring(text) or "" for name, text in texts.items()}
+    return {name: text.partition("\n")[0] for name, text in first.items()}
 
 
 def main(args: list[str]) -> int:

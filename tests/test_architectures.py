@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import distill.architectures
-from distill.architectures import convnet
+from distill.architectures import _names, convnet
 from distill.networks import build, couples_images, initialise, parse
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
@@ -285,3 +285,10 @@ def test_the_published_convnets_initialisation_is_worked_out_independently():
     for one, other in zip(actual, expected, strict=True):
         assert torch.allclose(one.double(), other, rtol=0, atol=1e-7)
     assert dataclasses.asdict(network.spec)["depth"] == 2
+
+
+def test_a_number_of_a_familys_own_has_a_limit_too():
+    numbers = {"k": "kernel"}
+    assert _names.chosen("mlp-k5", ["mlp"], numbers=numbers) == {"kernel": 5}
+    with pytest.raises(Mistake, match="has a kernel of 5000; choose at most 4096"):
+        _names.chosen("mlp-k5000", ["mlp"], numbers=numbers)

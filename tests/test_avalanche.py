@@ -96,7 +96,7 @@ def test_a_memory_that_cannot_be_is_refused_before_the_first_step(digits):
 
 def test_a_class_comes_once_and_must_have_images(digits):
     steps = class_incremental(digits, steps=5, order=0).train_stream
-    buffer = DistilledBuffer.of("random", digits.train, ipc=1, device="cpu")
+    buffer = DistilledBuffer.of("random", digits.train, ipc=1, device=torch.device("cpu"))
     buffer.post_adapt(None, steps[0])
     with pytest.raises(Mistake, match=r"the classes \[2, 8\] are in the memory already"):
         buffer.post_adapt(None, steps[0])

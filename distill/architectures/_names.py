@@ -8,6 +8,8 @@ from distill.runtime.mistake import Mistake, short, unknown
 
 MOST = {"depth": 64, "width": 4096, "heads": 64}
 """Of the numbers in names: beyond, a network fits no machine."""
+OTHERWISE = 4096
+"""Of a number that `MOST` does not know, as a family's own may be."""
 
 
 def chosen(
@@ -39,10 +41,10 @@ def chosen(
     for part in parts:
         if part[:1] in numbers and re.fullmatch("[1-9][0-9]{0,8}", part[1:]):
             field, value = numbers[part[0]], int(part[1:])
-            if value > MOST[field]:
+            most = MOST.get(field, OTHERWISE)
+            if value > most:
                 raise Mistake(
-                    f"network '{short(name)}' has a {field} of {value}; choose at most "
-                    f"{MOST[field]}"
+                    f"network '{short(name)}' has a {field} of {value}; choose at most {most}"
                 )
         elif part in words:
             field, value = words[part]
