@@ -53,6 +53,28 @@ def record(kind: str, method: str, label: str | None, **parts: Any) -> Record:
     )
 
 
+RETRAIN = {
+    "version": 1,
+    "dataset": DIGITS,
+    "strategy": "retrain",
+    "network": NETWORK,
+    "normalisation": FIXED,
+}
+"""A class-incremental protocol, but for its steps and recipe."""
+
+
+def triangles(drawn: int, shape: tuple[int, int, int], shift: float) -> list:
+    """Accuracies [orders][networks][step][step], None above the diagonal."""
+    orders, networks, steps = shape
+    random = np.random.RandomState(drawn)
+    known = random.uniform(20, 80, (orders, networks, steps, steps)).round(4) + shift
+
+    def triangle(m: np.ndarray) -> list:
+        return [[float(m[i, j]) if j <= i else None for j in range(steps)] for i in range(steps)]
+
+    return [[triangle(m) for m in own] for own in known]
+
+
 def continual_record(
     method: str = "random",
     ipc: int = 1,
@@ -70,38 +92,18 @@ def continual_record(
     **protocol: Any,
 ) -> Record:
     """Accuracies drawn from the seed `drawn`, all raised by `shift`."""
-    random = np.random.RandomState(drawn)
-    known = random.uniform(20, 80, (orders, networks, steps, steps)).round(4) + shift
-    matrices = [
-        [
-            [[float(m[i, j]) if j <= i else None for j in range(steps)] for i in range(steps)]
-            for m in own
-        ]
-        for own in known
-    ]
     return record(
         "continual",
         method,
         label,
         version=of_continual.VERSION,
-        protocol=of_continual.Protocol(
-            **{
-                "version": 1,
-                "dataset": DIGITS,
-                "steps": steps,
-                "strategy": "retrain",
-                "network": NETWORK,
-                "recipe": recipe,
-                "normalisation": FIXED,
-                **protocol,
-            }
-        ),
+        protocol=of_continual.Protocol(**{**RETRAIN, "steps": steps, "recipe": recipe, **protocol}),
         cell=of_continual.Cell(
             making=making(method, ipc, sets, seed, config or {}), orders=orders, networks=networks
         ),
         results=of_continual.Results(
             sizes=[[60 + 7 * order + step for step in range(steps)] for order in range(orders)],
-            matrices=matrices,
+            matrices=triangles(drawn, (orders, networks, steps), shift),
             memory_bytes=640 * ipc,
         ),
         sets=sets_used(sets, 10 * ipc),

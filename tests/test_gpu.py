@@ -148,11 +148,10 @@ def test_float32_is_not_tf32():
 def test_a_formed_set_made_on_a_gpu_is_the_one_made_on_the_cpu(gpu, digits, make, whiten):
     halves = Data(*(half.only([1, 7]) for half in digits))
     real = (whitened(halves) if whiten else halves).train
-    settings = {"formation": 2, "schedule": "linear", "averaged": 0.5}
+    # Few steps: each amplifies rounding, which differs from processor to processor.
+    settings = {"formation": 2, "schedule": "linear", "averaged": 0.5, "iterations": 3}
     small = make("datadam", real, 2, device=gpu, **settings)
-    images = make("datadam", real, 2, **settings).images
-    largest = float(images.abs().max())  # of whitened ones 17
-    assert torch.allclose(small.images, images, rtol=0, atol=1e-5 * max(1.0, largest))
+    assert torch.allclose(small.images, make("datadam", real, 2, **settings).images, atol=1e-5)
 
 
 def test_a_set_made_on_a_gpu_is_found_again_on_the_cpu(gpu, digits, make, tmp_path):

@@ -128,10 +128,10 @@ def _page(records: Sequence[Record]) -> Page:
 
 def _called_alike(records: Sequence[Record]) -> list[Record]:
     """The records, those made alike by one name: a preset's settings, spelled out, are its line."""
-    called: dict[str, str] = {}
+    names: dict[str, str] = {}
     for record in sorted(records, key=lambda r: (r.label.count("="), r.label, r.key)):
-        called.setdefault(_maker(record), record.label)
-    return [dataclasses.replace(record, label=called[_maker(record)]) for record in records]
+        names.setdefault(_maker(record), record.label)
+    return [dataclasses.replace(record, label=names[_maker(record)]) for record in records]
 
 
 def _maker(record: Record) -> str:

@@ -228,8 +228,7 @@ def _accuracy(row: Reported, about: About, rows: Sequence[Reported]) -> Command:
     one = effort.training_on(images, network, recipe, about.shape, classes)
     real, tested = about.sizes or (0, 0)
     one += tested * sum(steps) * effort.forward(network, about.shape, classes)
-    made = effort.distilling(config, row.ipc, about.shape, classes)
-    made += effort.choosing(config, real, about.shape, classes)
+    made = effort.making(config, row.ipc, real, about.shape, classes)
     return Command(f"python -m benchmarks.{words}", Stages(sets * made, trained * one))
 
 
@@ -246,8 +245,7 @@ def _nas(row: Reported, about: About, rows: Sequence[Reported]) -> Command:
     recipe, made = (p.truth if row.method == "whole" else p.recipe), 0.0
     if row.method not in proxy.REAL:
         config = registry.load("distill.methods", row.method).preset(about, ipc, "paper")
-        made = effort.distilling(config, ipc, about.shape, classes)
-        made += effort.choosing(config, real, about.shape, classes)
+        made = effort.making(config, ipc, real, about.shape, classes)
     passes = (images * recipe.epochs * effort.WEIGHTS + tested) * p.networks
     return Command(words, Stages(made, passes * sum(tried) / len(tried)))
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from benchmarks.cost.parts import step, training
 from benchmarks.record import Record
 from distill import datasets, learn, networks
-from distill.methods import _selection, forgetting
+from distill.methods import forgetting, herding
 from distill.objectives import gradients
 from distill.runtime import registry
 from distill.runtime.mistake import Mistake
@@ -42,11 +42,17 @@ def forward(network: str, shape: tuple[int, int, int], classes: int) -> int:
     return networks.size(networks.parse(network), shape, classes)[1]
 
 
+def making(config: Any, ipc: int, images: int, shape: tuple[int, int, int], classes: int) -> float:
+    """FLOPs of making a set of so many real images, learned or chosen."""
+    learned = distilling(config, ipc, shape, classes)
+    return learned + choosing(config, images, shape, classes)
+
+
 def choosing(config: Any, images: int, shape: tuple[int, int, int], classes: int) -> float:
     """FLOPs of looking at so many real images to choose from; 0 of random ones and learned ones."""
     if isinstance(config, forgetting.Config):
         passes = config.passes * (WEIGHTS + 1)
-    elif isinstance(config, _selection.Config):
+    elif isinstance(config, herding.Config):  # that of kcenter too
         passes = config.networks
     else:
         return 0.0

@@ -52,7 +52,7 @@ class DistilledBuffer(ExemplarsBuffer):
         ipc: int,
         preset: str = "laptop",
         seed: int = 0,
-        device: str = "auto",
+        device: "str | torch.device" = "auto",
         precision: str = "auto",
         store: str | Path | None = None,
         **changes: Any,
