@@ -57,7 +57,5 @@ def _small(record: Record, size: str | None) -> bool:
     if size is not None:
         return int(size) <= SMALL
     name = record.protocol.dataset.name
-    if name not in registry.names("distill.datasets"):
-        return False
-    shape = registry.load("distill.datasets", name).ABOUT.shape
-    return shape is not None and max(shape[1:]) <= SMALL
+    known = name in registry.names("distill.datasets")
+    return known and registry.load("distill.datasets", name).ABOUT.small

@@ -10,6 +10,7 @@ import pandas as pd
 from benchmarks import evidence
 from benchmarks.evidence import Estimate
 from benchmarks.record import Record
+from distill.runtime import identity
 
 DIGESTS = {"digest", "source", "data", "set"}
 """Fields of protocols that hold a digest: nothing for people."""
@@ -180,7 +181,7 @@ def names_for_people(
         named[name] = first[1]
         for fields, own in others:
             ways = _telling([first[0], fields]), _different([first[0], fields])
-            words = [[_named(f.rpartition(".")[2], fields.get(f)) for f in w] for w in ways]
+            words = [[_named(f, fields) for f in w] for w in ways]
             plain, whole = ("-".join([name, *own_words]) for own_words in words)
             named[whole if plain in named else plain] = own
     assert sum(map(len, named.values())) == len(records), "two protocols of one name"
@@ -199,11 +200,16 @@ FLAGS = {"networks": "--networks"}
 def labels(records: Sequence[Record]) -> dict[str, str]:
     """What each row is called, by the record's key: no two of one ipc alike.
 
-    It is the record's label, and where two share one, what of their cells differs: `dm sets=1`.
+    It is the record's label, of those made alike the shortest: a preset's settings, spelled out,
+    are the preset. Where two share one, what of their cells differs is said too: `dm sets=1`.
     """
+    shortest: dict[str, str] = {}
+    for record in sorted(records, key=lambda r: (r.label.count("="), r.label)):
+        shortest.setdefault(maker_of(record), record.label)
     alike: dict[tuple[int, str], list[Record]] = {}
     for record in records:
-        alike.setdefault((record.cell.making.ipc, record.label), []).append(record)
+        label = shortest[maker_of(record)]
+        alike.setdefault((record.cell.making.ipc, label), []).append(record)
     named = {}
     for (_, label), own in alike.items():
         flats = {record.key: flat(dataclasses.asdict(record.cell)) for record in own}
@@ -213,6 +219,11 @@ def labels(records: Sequence[Record]) -> dict[str, str]:
             words = [f"{FLAGS.get(w, w)}={cell.get(field)}" for field, w in own_words.items()]
             named[key] = " ".join([label, *words])
     return named
+
+
+def maker_of(record: Record) -> str:
+    """Of what makes a record's sets, however many."""
+    return identity.key("maker", {"making": dataclasses.replace(record.cell.making, sets=1)})
 
 
 def _different(flats: Sequence[dict[str, Any]]) -> list[str]:
@@ -229,9 +240,12 @@ def _telling(flats: Sequence[dict[str, Any]]) -> list[str]:
     return plain if apart else different
 
 
-def _named(field: str, value: Any) -> str:
-    """`epochs-300`, `no-zca`."""
-    return f"no-{field}" if value is None else f"{field}-{_word(value)}"
+def _named(field: str, fields: dict[str, Any]) -> str:
+    """`epochs-300`; `no-zca` where it is said to be none, `precision-usual` where nothing is."""
+    name = field.rpartition(".")[2]
+    if field not in fields:
+        return f"{name}-usual"
+    return f"no-{name}" if fields[field] is None else f"{name}-{_word(fields[field])}"
 
 
 def _word(value: Any) -> str:

@@ -82,7 +82,7 @@ def distill(
         return plan.distill(
             plan.Plan.of(method, real.about, ipc=ipc, preset=preset, seed=seed, **changes),
             real,
-            compute=Compute.of(str(device), real.shape, precision=precision),
+            compute=Compute.of(device, real.shape, precision=precision),
             store=None if store is None else Store(Path(store)),
         )
     finally:

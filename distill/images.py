@@ -10,6 +10,7 @@ from torch import Tensor
 
 from distill.augment import OPERATIONS
 from distill.checks import require_fitting, require_sound
+from distill.runtime.compute import SMALL
 from distill.runtime.digests import Digests, digest
 from distill.runtime.mistake import Mistake
 
@@ -128,7 +129,7 @@ class About:
     @property
     def small(self) -> bool:
         """Images of up to 16 pixels, for which the laptop presets can afford more."""
-        return max(self.shape[1:]) <= 16
+        return self.shape is not None and max(self.shape[1:]) <= SMALL
 
     def identity(self) -> dict[str, Any]:
         """What a result depends on, besides the images themselves."""

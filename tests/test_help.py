@@ -102,8 +102,7 @@ def test_an_ablation_takes_no_set_and_does_not_say_that_it_does(fails, capsys, t
 
 def test_a_command_that_says_nothing_of_itself_is_listed_too(tmp_path, monkeypatch):
     for path in ("distill/__main__.py", "benchmarks/tables.py", "benchmarks/mine/__main__.py"):
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).parent.parent.mkdir(exist_ok=True)
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("import sys\n")
     monkeypatch.setattr(listing, "HERE", tmp_path / "benchmarks")
     assert listing.commands()["benchmarks.mine"] == ""

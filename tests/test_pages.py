@@ -10,7 +10,7 @@ from benchmarks.classification.page import pages as classification_pages
 from benchmarks.continual.page import curve_frame
 from benchmarks.continual.page import pages as continual_pages
 from benchmarks.continual.rows import n_of_all
-from benchmarks.page import labels, markdown
+from benchmarks.page import labels, markdown, names_for_people
 from distill.training.recipes import Recipe
 
 from paged import REPORTED, SHORT, cells, check_numbers, final_runs, page_of, shown, signed
@@ -18,6 +18,7 @@ from records import (
     CIFAR10,
     classification_record,
     continual_record,
+    nas_record,
 )
 
 
@@ -170,6 +171,20 @@ def test_two_protocols_never_share_a_page_and_a_new_one_renames_none(make):
         f"{base}-epochs-1000-rate-0.5": 1,
     }
     assert "1000 epochs" in named[f"{base}-epochs-1000"].title
+
+
+def test_what_a_protocol_has_not_and_what_it_leaves_out_have_other_names():
+    """The trials of a search leave the usual precision out; images without ZCA say so."""
+    rough, usual = nas_record(), later(nas_record(), 1)
+    truth = rough.protocol.truth | {"precision": "bfloat16"}
+    rough = dataclasses.replace(rough, protocol=dataclasses.replace(rough.protocol, truth=truth))
+    assert list(names_for_people([rough, usual], lambda record: "nas")) == [
+        "nas",
+        "nas-precision-usual",
+    ]
+    whitened, plain = classification_record(), later(classification_record(zca=False), 1)
+    named = list(names_for_people([whitened, plain], lambda record: "x"))
+    assert named == ["x", "x-no-zca"]
 
 
 def test_no_page_is_named_by_a_digest():

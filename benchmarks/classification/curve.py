@@ -29,10 +29,10 @@ from benchmarks.page import (
     difference,
     interval,
     labels,
+    maker_of,
     names_for_people,
 )
 from benchmarks.record import Record
-from distill.runtime import identity
 from distill.training.recipes import Recipe
 
 FEWEST = 3
@@ -98,7 +98,6 @@ def _epochs(records: Sequence[Record]) -> list[int]:
 def _page(records: Sequence[Record]) -> Page:
     from benchmarks.classification import figures  # a second, and most pages have none
 
-    records = _called_alike(records)
     named, most = labels(records), _epochs(records)[-1]
     order = in_order(named.values())
     records = sorted(
@@ -126,19 +125,6 @@ def _page(records: Sequence[Record]) -> Page:
     )
 
 
-def _called_alike(records: Sequence[Record]) -> list[Record]:
-    """The records, those made alike by one name: a preset's settings, spelled out, are its line."""
-    names: dict[str, str] = {}
-    for record in sorted(records, key=lambda r: (r.label.count("="), r.label, r.key)):
-        names.setdefault(_maker(record), record.label)
-    return [dataclasses.replace(record, label=names[_maker(record)]) for record in records]
-
-
-def _maker(record: Record) -> str:
-    """Of what makes the sets, however many."""
-    return identity.key("maker", {"making": dataclasses.replace(record.cell.making, sets=1)})
-
-
 def ranking(records: Sequence[Record]) -> Ranking:
     """How well each number of epochs ranks the single sets of an ipc as the most epochs do.
 
@@ -148,7 +134,7 @@ def ranking(records: Sequence[Record]) -> Ranking:
     for record in sorted(records, key=lambda r: r.cell.networks):  # of two, the one of more counts
         making = record.cell.making
         own = by_set.setdefault((making.ipc, record.protocol.recipe.epochs), {})
-        maker = _maker(record)
+        maker = maker_of(record)
         for used, accuracies in zip(record.sets, record.results.accuracies, strict=True):
             own[maker, used.digest] = statistics.fmean(accuracies)
     most, agreement = _epochs(records)[-1], {}

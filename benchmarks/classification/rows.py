@@ -81,9 +81,8 @@ def minus_reference(record: Record, records: Sequence[Record]) -> Estimate | Non
 def minus_ours(record: Record, records: Sequence[Record]) -> Estimate | None:
     """The paired difference to the row of `OURS` told in the same words, else to the plain one."""
     told = record.label.removeprefix(record.cell.making.method)
-    labels = (f"{OURS}{told}", OURS)
-    others = [o for label in labels for o in records if o.label == label != record.label]
-    return _minus_first(record, others)
+    labels = [label for label in (f"{OURS}{told}", OURS) if label != record.label]
+    return _minus_first(record, [o for label in labels for o in records if o.label == label])
 
 
 def _minus_first(record: Record, others: Sequence[Record]) -> Estimate | None:

@@ -19,10 +19,10 @@ SHOWN = 5
 HOURS = (
     "Hours by the clock: the arithmetic of the command over the speed of measured steps "
     "(`python -m benchmarks.cost --part step` and `--part training`, on that machine), or of the "
-    "longest run there; on few images a GPU takes many times as long. Of ImageNet's subsets, whose "
-    "files say how many images there are, choosing and testing count nothing; the trainings on the "
-    "whole dataset of a search are in the row of `--proxy whole` alone. A command that is broken "
-    "off goes on where it was."
+    "longest run there; on few images a GPU takes many times as long. Of a dataset whose files "
+    "alone say how many images there are, as of ImageNet's subsets, choosing and testing count "
+    "nothing; the trainings on the whole dataset of a search are in the row of `--proxy whole` "
+    "alone. A command that is broken off goes on where it was."
 )
 
 

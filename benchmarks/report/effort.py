@@ -49,7 +49,10 @@ def making(config: Any, ipc: int, images: int, shape: tuple[int, int, int], clas
 
 
 def choosing(config: Any, images: int, shape: tuple[int, int, int], classes: int) -> float:
-    """FLOPs of looking at so many real images to choose from; 0 of random ones and learned ones."""
+    """FLOPs of looking at so many real images to choose from; 0 of random ones.
+
+    0 of learned ones too, as presets have them: none begins with chosen images.
+    """
     if isinstance(config, forgetting.Config):
         passes = config.passes * (WEIGHTS + 1)
     elif isinstance(config, herding.Config):  # that of kcenter too

@@ -59,7 +59,7 @@ class Compute:
     @classmethod
     def of(
         cls,
-        name: str,
+        name: "str | torch.device",
         shape: Sequence[int],
         *,
         precision: str = "auto",
@@ -77,7 +77,7 @@ class Compute:
         """
         if deterministic:
             keep_deterministic(True)  # before anything is computed on a GPU
-        device = choose(name)
+        device = choose(str(name))
         small = max(shape[-2:]) <= SMALL
         threads = 1 if device.type == "cpu" and small else None
         chosen = choose_precision(precision, device, small=small)

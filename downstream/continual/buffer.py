@@ -71,7 +71,7 @@ class DistilledBuffer(ExemplarsBuffer):
         distill = functools.partial(
             plan.distill,
             plan.Plan.of(method, real.about, ipc=ipc, preset=preset, seed=seed, **changes),
-            compute=Compute.of(str(device), real.shape, precision=precision),
+            compute=Compute.of(device, real.shape, precision=precision),
             store=None if store is None else Store(Path(store)),
         )
         return cls(real, distill, max_size=ipc * len(real.present))
